@@ -10,68 +10,152 @@ type Params struct {
 	CounterInterval time.Duration // the longest gap between the two readings of a pair that gives a verdict
 }
 
+// unmeasuredLags is for how many assumed write lags a divergence can be spend not yet written, until the
+// write lag is measured: LiteLLM's flush interval is not in any API.
+const unmeasuredLags = 5
+
 // Judge holds what all entities share: the release in use, linked budgets, the measured write lag and the
 // totals. Its methods are not safe for concurrent use.
 type Judge struct {
-	params Params
+	params    Params
+	release   Release
+	budgets   map[string]LinkedBudget
+	budgetsAt time.Time
+	entering  bool
+	lag       writeLag
+	totals    map[Scope]*ScopeTotals
 }
 
-// NewJudge returns a judge that knows no release and no linked budget yet.
-func NewJudge(p Params) *Judge { return &Judge{params: p} }
+// NewJudge returns a judge that knows no release and no linked budget yet, and lets entities enter verdicts.
+func NewJudge(p Params) *Judge {
+	j := &Judge{params: p, release: ReleaseOf(""), entering: true, totals: map[Scope]*ScopeTotals{}}
+	for _, s := range Scopes {
+		j.totals[s] = &ScopeTotals{}
+	}
+	return j
+}
 
 // SetParams replaces the settings; tracks keep their history.
 func (j *Judge) SetParams(p Params) { j.params = p }
 
 // SetRelease sets the release whose rules hold from the next observation on.
-func (j *Judge) SetRelease(r Release) {}
+func (j *Judge) SetRelease(r Release) { j.release = r }
 
 // SetBudgets replaces the linked budgets, read whole at the given time.
-func (j *Judge) SetBudgets(budgets map[string]LinkedBudget, readAt time.Time) {}
+func (j *Judge) SetBudgets(budgets map[string]LinkedBudget, readAt time.Time) {
+	j.budgets, j.budgetsAt = budgets, readAt
+}
 
 // SetEntering allows or forbids entering a verdict: while a source fails nobody enters one.
-func (j *Judge) SetEntering(allowed bool) {}
+func (j *Judge) SetEntering(allowed bool) { j.entering = allowed }
 
 // Totals returns what was counted of a scope since start.
-func (j *Judge) Totals(s Scope) ScopeTotals { return ScopeTotals{} }
+func (j *Judge) Totals(s Scope) ScopeTotals { return *j.totals[s] }
 
 // WriteLag is the measured write lag, unknown until measured.
-func (j *Judge) WriteLag() Optional[time.Duration] { return Optional[time.Duration]{} }
+func (j *Judge) WriteLag() Optional[time.Duration] { return j.lag.measured() }
 
-// Track is what is remembered of one entity between readings. Its zero value is an entity never read.
-type Track struct {
-	entity *Entity
+// writeLag is the write lag in force: as measured, but never less than assumed.
+func (j *Judge) writeLag() time.Duration {
+	return max(j.params.WriteLag, j.lag.measured().Value)
 }
 
-// Row takes in a reading of the entity's row and judges it with the counter last read.
-func (j *Judge) Row(t *Track, r *Row) {}
+// unwrittenFor is for how long spend can be in the counter only.
+func (j *Judge) unwrittenFor() time.Duration {
+	if measured := j.lag.measured(); measured.Known {
+		return j.writeLag()
+	}
+	return unmeasuredLags * j.params.WriteLag
+}
+
+// Row takes in a reading of the entity's row and judges it with the counter last read. A row older than the
+// one last taken in is ignored.
+func (j *Judge) Row(t *Track, r *Row) {
+	before := t.row
+	if before != nil && r.ReadAt.Before(before.ReadAt) {
+		return
+	}
+	t.row = r
+	if before == nil {
+		t.firstAt = r.ReadAt
+	} else {
+		t.observed += observedRise(before, r)
+		if t.motion != nil || before.Spend != r.Spend {
+			t.moving().rowMoved(before, r, j.unwrittenFor())
+		}
+		if sample := t.probe.row(before, r); sample.Known {
+			j.lag.add(sample.Value)
+		}
+		if reportedRose(before, r) {
+			t.pinnedSince = time.Time{}
+		}
+	}
+	j.settleExpiredLock(t)
+	j.judge(t, r.ReadAt)
+}
 
 // Counter takes in a reading of the entity's counter, and of its windows' counters in the order of the
-// row's windows, and judges it with the row last read.
-func (j *Judge) Counter(t *Track, c Counter, windows []Counter) {}
-
-// Refresh judges the readings it has again, for what depends on the time alone (an expiry) or on what
-// the judge was told since (a budget, the release).
-func (j *Judge) Refresh(t *Track, now time.Time) {}
-
-// Entity is the immutable view of the entity; nil until its row was read.
-func (t *Track) Entity() *Entity { return t.entity }
-
-// Row is the row last read.
-func (t *Track) Row() *Row { return nil }
-
-// CounterMoved says whether the counter changed since the row was read, so that the row is worth reading again.
-func (t *Track) CounterMoved() bool { return false }
-
-// Watched says whether the row must be read again every counter interval although its counter may stand
-// still: the entity is falsely locked, bypassed, diverging or suspected of it.
-func (t *Track) Watched() bool { return false }
-
-// Suspicion is an open suspicion that an entity is falsely locked or bypassed.
-type Suspicion struct {
-	Verdict Verdict   // FalselyLocked or Bypassed
-	DueAt   time.Time // one write lag after the first reading: row and then counter are to be read again from then on
-	Nearest float64   // how near the cap, 1 = at the cap, for ordering suspicions of one verdict
+// row's windows, and judges it with the row last read. A reading of state CounterUnread changes nothing.
+func (j *Judge) Counter(t *Track, c Counter, windows []Counter) {
+	if c.State == CounterUnread {
+		return
+	}
+	before := t.counter
+	t.counter = c
+	t.windows = windows
+	changed := before.State != c.State || before.Value != c.Value
+	if changed {
+		t.counterMovedAt = c.ReadAt
+	}
+	t.immortal = c.State == CounterPresent && c.TTL == NoExpiry && before.State == CounterPresent && before.TTL == NoExpiry
+	if t.row == nil || (!changed && c.State == CounterAbsent && t.settled()) {
+		return
+	}
+	if t.motion != nil || (changed && before.State == CounterPresent && c.State == CounterPresent) {
+		t.moving().counterMoved(before, c, t.row.Spend.Value)
+	}
+	t.probe.counter(before, c, t.rose)
+	t.rose = before.State == CounterPresent && c.State == CounterPresent && c.Value > before.Value
+	t.guard.observe(before, c, t.row.Spend, j.capOf(t.row, c.ReadAt))
+	if c.State == CounterAbsent {
+		j.keepExpiredLock(t, before)
+	}
+	j.judge(t, c.ReadAt)
 }
 
-// Suspicion returns the open suspicion, if there is one.
-func (t *Track) Suspicion() (Suspicion, bool) { return Suspicion{}, false }
+// Refresh judges the last readings again, for what depends on the time alone (an expiry) or on what the judge
+// was told since (a budget, the release). It is no reading: a verdict can end by it, but nobody enters one.
+func (j *Judge) Refresh(t *Track, now time.Time) {
+	if t.row == nil {
+		return
+	}
+	a := j.weigh(t, now)
+	t.endWhatNoLongerShows(a)
+	j.show(t, a, now)
+}
+
+// judge decides the verdict after a reading at a time, counts it, and makes the entity's view anew.
+func (j *Judge) judge(t *Track, at time.Time) {
+	a := j.weigh(t, at)
+	t.endWhatNoLongerShows(a)
+	j.decideLock(t, a, at)
+	j.decideDivergence(t, a, at)
+	if t.motion != nil && t.motion.idle(at, j.unwrittenFor()) {
+		t.motion = nil
+	}
+	j.show(t, a, at)
+}
+
+func observedRise(before, now *Row) float64 {
+	if before.TotalSpend.Known && now.TotalSpend.Known {
+		return max(0, now.TotalSpend.Value-before.TotalSpend.Value)
+	}
+	if before.Spend.Known && now.Spend.Known {
+		return max(0, now.Spend.Value-before.Spend.Value)
+	}
+	return 0
+}
+
+func reportedRose(before, now *Row) bool {
+	return before.Spend.Known && now.Spend.Known && now.Spend.Value > before.Spend.Value
+}

@@ -1,0 +1,149 @@
+package budget
+
+import "time"
+
+const (
+	// divergingFor is for how long a divergence must be in every reading to be called one.
+	divergingFor = 60 * time.Second
+	// pinnedFor is for how long a counter must stand at the cap, with the row standing still, for that to
+	// count as a lock rather than as reservations in flight.
+	pinnedFor = 10 * time.Minute
+	// lastShownFor is for how long the time of the last confirmed reading is told.
+	lastShownFor = 24 * time.Hour
+)
+
+// suspicion is a verdict that one pair of readings suggests and a second has to confirm.
+type suspicion struct {
+	verdict Verdict
+	since   time.Time // the first reading
+	due     time.Time // one write lag later: readings from then on can confirm
+	nearest float64
+}
+
+// expiredLock is a suspected false lock whose counter expired before it could be confirmed. The row, read one
+// write lag after the first reading, tells whether it was one.
+type expiredLock struct {
+	suspicion
+	lastAt    time.Time
+	enforced  float64
+	tolerance float64
+	row       *Row
+}
+
+// endWhatNoLongerShows ends verdicts at once: only entering waits.
+func (t *Track) endWhatNoLongerShows(a assessment) {
+	if t.lock != NotJudged && !a.shows(t.lock) {
+		t.lock, t.lockCounts = NotJudged, false
+	}
+	t.lasting = t.lasting && a.diverges
+	t.odd = t.odd && a.odd
+	if !a.pinned {
+		t.pinnedSince = time.Time{}
+	}
+}
+
+// decideLock opens, keeps, drops or confirms the suspicion of a false lock or bypass after a reading.
+func (j *Judge) decideLock(t *Track, a assessment, at time.Time) {
+	if a.pinned && t.pinnedSince.IsZero() {
+		t.pinnedSince = at
+	}
+	if t.lock == NotJudged {
+		j.suspect(t, a, at)
+	}
+	if t.lock != NotJudged {
+		j.count(t, at)
+	}
+	if a.judged && t.suspicion == nil {
+		t.everJudged = true
+	}
+}
+
+func (j *Judge) suspect(t *Track, a assessment, at time.Time) {
+	if a.suspect == NotJudged {
+		t.suspicion = nil
+		return
+	}
+	if t.suspicion == nil || t.suspicion.verdict != a.suspect {
+		t.suspicion = &suspicion{verdict: a.suspect, since: at, due: at.Add(j.writeLag())}
+	}
+	s := t.suspicion
+	s.nearest = max(a.enforced.Value, t.row.Spend.Value) / a.cap.High
+	confirmed := j.entering && a.close && a.shows(s.verdict) &&
+		!t.row.ReadAt.Before(s.due) && !t.counter.ReadAt.Before(t.row.ReadAt)
+	if confirmed {
+		t.lock, t.countedUntil, t.suspicion = s.verdict, s.since, nil
+	}
+}
+
+// count adds a confirmed reading of the verdict in force to the totals. Pinned at the cap it counts only once
+// it has been so for long.
+func (j *Judge) count(t *Track, at time.Time) {
+	if !t.pinnedSince.IsZero() && at.Sub(t.pinnedSince) < pinnedFor {
+		t.countedUntil = at
+		return
+	}
+	total := j.totals[t.row.ID.Scope]
+	episodes, duration, last := &total.FalselyLockedEpisodes, &total.FalselyLockedTime, &t.lockedLast
+	if t.lock == Bypassed {
+		episodes, duration, last = &total.BypassedEpisodes, &total.BypassedTime, &t.bypassedLast
+	}
+	if !t.lockCounts {
+		t.lockCounts = true
+		*episodes++
+	}
+	*duration += at.Sub(t.countedUntil)
+	t.countedUntil, *last = at, at
+}
+
+// decideDivergence calls an entity diverging once the divergence was in every reading for long enough, or its
+// counter or row is such that no time could make it right.
+func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
+	if !a.diverges {
+		t.divergingSince = time.Time{}
+	} else if t.divergingSince.IsZero() {
+		t.divergingSince = at
+	}
+	if !j.entering {
+		return
+	}
+	if a.diverges && a.close && at.Sub(t.divergingSince) >= divergingFor {
+		t.lasting = true
+	}
+	t.odd = a.odd
+}
+
+// keepExpiredLock remembers a suspected false lock whose counter has just been found gone.
+func (j *Judge) keepExpiredLock(t *Track, before Counter) {
+	s := t.suspicion
+	if s == nil || s.verdict != FalselyLocked || before.State != CounterPresent || !t.pinnedSince.IsZero() {
+		return
+	}
+	t.expiredLock = &expiredLock{
+		suspicion: *s,
+		lastAt:    before.ReadAt,
+		enforced:  before.Value,
+		tolerance: t.entity.Tolerance.Value,
+		row:       t.row,
+	}
+}
+
+// settleExpiredLock counts an expired lock as an episode if the row, read one write lag after the first
+// reading, is still under the budget and neither a reset nor an edit came between.
+func (j *Judge) settleExpiredLock(t *Track) {
+	e := t.expiredLock
+	if e == nil || t.row.ReadAt.Before(e.due) {
+		return
+	}
+	t.expiredLock = nil
+	r := t.row
+	cap := j.capOf(r, r.ReadAt)
+	untouched := r.Spend.Known && r.Spend.Value >= e.row.Spend.Value && r.ResetAt == e.row.ResetAt
+	if !untouched || cap.State != CapKnown ||
+		!cap.reachedBy(e.enforced) || !cap.above(r.Spend.Value) || e.enforced-r.Spend.Value <= e.tolerance {
+		return
+	}
+	total := j.totals[r.ID.Scope]
+	total.FalselyLockedEpisodes++
+	total.FalselyLockedTime += e.lastAt.Sub(e.since)
+	t.lockedLast = e.lastAt
+}

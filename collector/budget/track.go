@@ -1,0 +1,105 @@
+package budget
+
+import "time"
+
+// Track is what is remembered of one entity between readings. Its zero value is an entity never read.
+type Track struct {
+	row            *Row
+	counter        Counter
+	windows        []Counter
+	counterMovedAt time.Time
+	firstAt        time.Time
+	observed       float64
+
+	motion   *motion // nil while neither side moved lately
+	probe    lagProbe
+	rose     bool // the counter's last reading was above the one before
+	guard    guard
+	immortal bool // without expiry in two readings running
+
+	suspicion    *suspicion
+	expiredLock  *expiredLock
+	lock         Verdict // FalselyLocked or Bypassed once confirmed, else NotJudged
+	lockCounts   bool    // the lock was counted as an episode
+	countedUntil time.Time
+	pinnedSince  time.Time
+	lockedLast   time.Time
+	bypassedLast time.Time
+
+	divergingSince time.Time // first of the unbroken readings that diverge
+	lasting        bool      // they have done so for long enough
+	odd            bool      // immortal or negative
+	everJudged     bool
+
+	entity *Entity
+}
+
+// Entity is the immutable view of the entity; nil until its row was read. Of a counter that is absent and was
+// absent, the view keeps the time of an earlier reading: CounterReadAt has the last.
+func (t *Track) Entity() *Entity { return t.entity }
+
+// Row is the row last read, nil until then.
+func (t *Track) Row() *Row { return t.row }
+
+// CounterReadAt is when the counter was last read; zero until then.
+func (t *Track) CounterReadAt() time.Time { return t.counter.ReadAt }
+
+// CounterPresent says whether the counter was there when it was last read.
+func (t *Track) CounterPresent() bool { return t.counter.State == CounterPresent }
+
+// ReadingGap is the time between the last readings of row and counter; unknown until both were read.
+func (t *Track) ReadingGap() Optional[time.Duration] {
+	if t.row == nil || t.counter.State == CounterUnread {
+		return Optional[time.Duration]{}
+	}
+	return Some(t.readingGap())
+}
+
+func (t *Track) readingGap() time.Duration { return t.row.ReadAt.Sub(t.counter.ReadAt).Abs() }
+
+// CounterMoved says whether the row is worth reading again because the counter moved: it was not read yet
+// since one write lag after the counter last changed.
+func (j *Judge) CounterMoved(t *Track) bool {
+	return t.row != nil && !t.counterMovedAt.IsZero() && t.row.ReadAt.Before(t.counterMovedAt.Add(j.writeLag()))
+}
+
+// Watched says whether the row must be read again every counter interval although its counter may stand
+// still: the entity is falsely locked, bypassed, diverging or suspected of it.
+func (t *Track) Watched() bool {
+	return t.lock != NotJudged || t.lasting || t.odd || !t.divergingSince.IsZero() || t.suspicion != nil || t.expiredLock != nil
+}
+
+// Suspicion is an open suspicion that an entity is falsely locked or bypassed.
+type Suspicion struct {
+	Verdict Verdict   // FalselyLocked or Bypassed
+	DueAt   time.Time // one write lag after the first reading: row and then counter are to be read again from then on
+	Nearest float64   // the larger spend by the cap, for ordering suspicions of one verdict
+}
+
+// Suspicion returns the open suspicion, if there is one. A suspected false lock whose counter has expired is
+// one too: its row settles it.
+func (t *Track) Suspicion() (Suspicion, bool) {
+	switch {
+	case t.suspicion != nil:
+		s := t.suspicion
+		return Suspicion{Verdict: s.verdict, DueAt: s.due, Nearest: s.nearest}, true
+	case t.expiredLock != nil:
+		e := t.expiredLock
+		return Suspicion{Verdict: e.verdict, DueAt: e.due, Nearest: e.nearest}, true
+	}
+	return Suspicion{}, false
+}
+
+// settled says that nothing of the entity can change while its counter stays absent and its row the same.
+func (t *Track) settled() bool {
+	return t.motion == nil && !t.Watched() && len(t.windows) == 0 && t.everJudged &&
+		t.lockedLast.IsZero() && t.bypassedLast.IsZero() && !t.row.Expires.Known && t.row.TempIncrease.USD == 0
+}
+
+// moving returns the history of motion, begun if there was none.
+func (t *Track) moving() *motion {
+	if t.motion == nil {
+		t.motion = &motion{}
+	}
+	return t.motion
+}

@@ -1,0 +1,97 @@
+package budget
+
+import (
+	"math"
+	"time"
+)
+
+// assessment is what the two readings last taken of an entity say at a time.
+type assessment struct {
+	cap       Cap
+	enforced  Optional[float64]
+	tolerance Optional[float64]
+
+	judged   bool // it may be judged at all, and both spends are known
+	close    bool // the two readings lie close enough for a verdict
+	negative bool // the counter or the row is
+	pinned   bool // the counter stands exactly at the cap, the row below it
+	odd      bool // no time could make it right: negative, or immortal
+	doubtful bool // the verdict depends on whether a temporary increase is in force, which cannot be seen
+
+	locked   bool // falsely locked by the readings as they are
+	bypassed bool
+	diverges bool
+
+	// suspect is the verdict that the readings suggest with the reported spend moved on at the burn rate to
+	// the time of the counter's reading.
+	suspect Verdict
+}
+
+func (a assessment) shows(v Verdict) bool {
+	switch v {
+	case FalselyLocked:
+		return a.locked
+	case Bypassed:
+		return a.bypassed
+	}
+	return false
+}
+
+// weigh applies the definitions to the last readings.
+func (j *Judge) weigh(t *Track, now time.Time) assessment {
+	r, c := t.row, t.counter
+	a := assessment{cap: j.capOf(r, now)}
+	lag := j.writeLag()
+	a.enforced = enforcedSpend(j.release.Rules, r.Spend, c, a.cap, t.guard.fails(lag))
+	a.negative = (r.Spend.Known && r.Spend.Value < 0) || (c.State == CounterPresent && c.Value < 0)
+	if !r.Spend.Known || !a.enforced.Known {
+		return a
+	}
+
+	gap := t.readingGap()
+	burn, unwritten, reservation := 0.0, 0.0, 0.0
+	if t.motion != nil {
+		burn = t.motion.burnRate(now)
+		unwritten = t.motion.unwritten(now, j.unwrittenFor())
+		reservation = t.motion.usualReservation(now)
+	}
+	tolerance := j.params.ToleranceUSD + burn*(lag+gap).Seconds() + reservation
+	a.tolerance = Some(tolerance)
+	a.judged = !r.Blocked && !r.Throttled && !(r.Expires.Known && !now.Before(r.Expires.Value))
+	a.close = gap <= j.params.CounterInterval
+	if !a.judged {
+		return a
+	}
+
+	a.odd = t.immortal || a.negative
+
+	enforced, reported := a.enforced.Value, r.Spend.Value
+	exceeds := func(reported float64) bool {
+		d := enforced - reported
+		return math.Abs(d) > tolerance && !(d > 0 && d <= unwritten)
+	}
+	locks := func(cap Cap, reported float64) bool {
+		return cap.reachedBy(enforced) && cap.above(reported) && enforced > reported && exceeds(reported)
+	}
+	bypasses := func(cap Cap, reported float64) bool {
+		return cap.reachedBy(reported) && cap.above(enforced) && enforced < reported && exceeds(reported)
+	}
+	a.diverges = exceeds(reported) &&
+		math.Abs(enforced-reported) > j.params.ToleranceRatio*max(math.Abs(enforced), math.Abs(reported))
+	if a.cap.State != CapKnown || a.cap.blocksByIntent() {
+		return a
+	}
+	a.pinned = c.State == CounterPresent && a.cap.pins(c.Value) && a.cap.above(reported)
+	a.locked, a.bypassed = locks(a.cap, reported), bypasses(a.cap, reported)
+	for _, cap := range []Cap{a.cap.atLow(), a.cap.atHigh()} {
+		a.doubtful = a.doubtful || locks(cap, reported) != a.locked || bypasses(cap, reported) != a.bypassed
+	}
+	expected := reported + burn*max(0, c.ReadAt.Sub(r.ReadAt)).Seconds()
+	switch {
+	case locks(a.cap, expected):
+		a.suspect = FalselyLocked
+	case bypasses(a.cap, expected):
+		a.suspect = Bypassed
+	}
+	return a
+}
