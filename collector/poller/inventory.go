@@ -1,0 +1,267 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/litellm"
+)
+
+// keepInventory reads which entities there are, every interval, and at once when a sweep is asked for. The first
+// cycle done, the counters of what it found are read at once.
+func (p *Poller) keepInventory(ctx context.Context) {
+	for first := true; ctx.Err() == nil; first = false {
+		start := time.Now()
+		next := start.Add(jittered(p.options.Inventory))
+		woken := p.sweepNow
+		if err := p.takeInventory(ctx); ctx.Err() != nil {
+			return
+		} else if err != nil {
+			p.failed(budget.LiteLLM, inventoryLoop, err)
+			next, woken = p.retryAt(), nil
+		} else {
+			p.succeeded(budget.LiteLLM, inventoryLoop)
+		}
+		p.options.Telemetry.ObservePoll(inventoryLoop, time.Since(start))
+		if first {
+			wake(p.countNow)
+		}
+		sleepUntil(ctx, next, woken)
+	}
+}
+
+// takeInventory is one cycle: the release, then all entities.
+func (p *Poller) takeInventory(ctx context.Context) error {
+	select {
+	case <-p.sweepNow: // this is it
+	default:
+	}
+	p.detectRelease(ctx)
+	if p.options.explicit() {
+		if err := p.readExplicit(ctx); err != nil {
+			return err
+		}
+	} else if err := p.sweep(ctx); err != nil {
+		return err
+	}
+	if err := p.readBudgets(ctx); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lastFullSweep = time.Now()
+	p.refresh(p.lastFullSweep, func(r *budget.Row) bool { return r.TempIncrease.USD != 0 || r.Expires.Known })
+	return nil
+}
+
+// sweep reads all teams, then all keys. The teams come first: a credential that may not list them would be shown
+// only its own keys, and those are not the fleet.
+func (p *Poller) sweep(ctx context.Context) error {
+	err := p.sweepList(ctx, list{
+		scope:    budget.Team,
+		endpoint: "/v2/team/list",
+		page:     p.options.API.Teams,
+		one:      p.options.API.Team,
+	})
+	if err != nil || p.rosters[budget.Key] == nil {
+		return err
+	}
+	return p.sweepList(ctx, list{
+		scope:    budget.Key,
+		endpoint: "/key/list",
+		page: func(ctx context.Context, page int) (litellm.Page, error) {
+			return p.options.API.Keys(ctx, litellm.ByToken, page)
+		},
+		one:      p.options.API.Key,
+		complete: p.withLinks,
+		between:  p.eachInterval(),
+	})
+}
+
+// eachInterval returns what is done between the pages of a sweep that takes longer than the interval: what is due
+// every interval in any case. Such a stretch of a sweep counts as a cycle that succeeded.
+func (p *Poller) eachInterval() func(context.Context) error {
+	due := time.Now().Add(p.options.Inventory)
+	return func(ctx context.Context) error {
+		if time.Now().Before(due) {
+			return nil
+		}
+		due = time.Now().Add(p.options.Inventory)
+		p.detectRelease(ctx)
+		if err := p.readNewest(ctx); err != nil {
+			return err
+		}
+		if err := p.readBudgets(ctx); err != nil {
+			return err
+		}
+		p.succeeded(budget.LiteLLM, inventoryLoop)
+		return nil
+	}
+}
+
+// readNewest reads the keys made since it last did, newest first down to the first known one. The first time it
+// reads one page, to have a known one to stop at.
+func (p *Poller) readNewest(ctx context.Context) error {
+	for n := 1; n <= maxPages; n++ {
+		page, err := request(ctx, p.duty, background, func(ctx context.Context) (litellm.Page, error) {
+			return p.options.API.Keys(ctx, litellm.NewestFirst, n)
+		})
+		if err != nil {
+			return err
+		}
+		p.noteTotal(budget.Key, page.Total)
+		made, err := p.withLinks(ctx, p.unknown(page.Rows))
+		if err != nil {
+			return err
+		}
+		if p.takeNewest(made) || len(made) < len(page.Rows) || n >= page.TotalPages {
+			return nil
+		}
+	}
+	return nil
+}
+
+// unknown returns the rows whose entities are not known.
+func (p *Poller) unknown(rows []*budget.Row) []*budget.Row {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var made []*budget.Row
+	for _, row := range rows {
+		if p.member(row.ID) == nil {
+			made = append(made, row)
+		}
+	}
+	return made
+}
+
+// takeNewest takes in new keys and says whether they are the first newest ones that were read.
+func (p *Poller) takeNewest(rows []*budget.Row) (first bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, row := range rows {
+		p.take(row)
+	}
+	first = !p.newestRead
+	p.newestRead = true
+	return first
+}
+
+// noteTotal asks for a sweep at once when LiteLLM's list has become shorter.
+func (p *Poller) noteTotal(scope budget.Scope, total int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r := p.rosters[scope]; r != nil {
+		if total < r.total {
+			wake(p.sweepNow)
+		}
+		r.total = total
+	}
+}
+
+// readBudgets reads the budget table, where some entity takes its cap from it: editing a budget does not touch
+// the rows that are linked to it. Named entities are read with their budgets.
+func (p *Poller) readBudgets(ctx context.Context) error {
+	p.mu.Lock()
+	linked := p.linked
+	p.mu.Unlock()
+	if !linked || p.options.explicit() || !p.allowed(&p.budgetList) {
+		return nil
+	}
+	budgets, err := request(ctx, p.duty, background, p.options.API.Budgets)
+	if err != nil {
+		if p.refused(&p.budgetList, err) {
+			return nil
+		}
+		return err
+	}
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.judge.SetBudgets(budgets, now)
+	p.refresh(now, func(r *budget.Row) bool { return r.Link.State == budget.LinkTo })
+	return nil
+}
+
+// readExplicit reads the entities that the configuration names.
+func (p *Poller) readExplicit(ctx context.Context) error {
+	for _, scope := range []budget.Scope{budget.Team, budget.Key} { // teams first, for their aliases
+		if p.rosters[scope] == nil {
+			continue
+		}
+		for _, id := range explicitIDs(p.options, scope) {
+			if err := p.readNamed(ctx, budget.ID{Scope: scope, Value: id}); err != nil {
+				return err
+			}
+		}
+		p.mu.Lock()
+		p.rosters[scope].swept = true
+		p.mu.Unlock()
+	}
+	return nil
+}
+
+func (p *Poller) readNamed(ctx context.Context, id budget.ID) error {
+	if !p.harmless(id) {
+		return nil
+	}
+	row, err := p.readOne(ctx, background, id)
+	switch {
+	case errors.Is(err, litellm.ErrNotFound):
+		p.lost(id)
+		return nil
+	case err != nil:
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.gone, id)
+	p.take(row)
+	p.sources[budget.LiteLLM].progress(time.Now())
+	return nil
+}
+
+// lost forgets a named entity that LiteLLM does not know, and says so once.
+func (p *Poller) lost(id budget.ID) {
+	p.mu.Lock()
+	p.remove(id)
+	said := p.gone[id]
+	p.gone[id] = true
+	p.mu.Unlock()
+	if !said {
+		p.options.Logger.Warn("LiteLLM does not know an entity of the configuration",
+			slog.String("scope", string(id.Scope)), slog.String("id", id.Value))
+	}
+}
+
+// harmless says whether a named entity may be read now. Where /key/info makes LiteLLM raise window counters, a key
+// that has windows is read the first time and when its own counter moved: then LiteLLM does so by itself.
+func (p *Poller) harmless(id budget.ID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := p.member(id)
+	return m == nil || !p.raisesWindows(m.track.Row()) || p.judge.CounterMoved(&m.track)
+}
+
+// raisesWindows says that reading a key by /key/info or /v2/key/info can change its window counters in Redis.
+func (p *Poller) raisesWindows(r *budget.Row) bool {
+	return r.ID.Scope == budget.Key && len(r.Windows) > 0 && p.releases.inUse.Rules.KeyInfoRaisesWindows
+}
+
+// readOne reads one row by its id: singly from the list, without side effects; or, where the credential may not
+// list, from the endpoint of the entity.
+func (p *Poller) readOne(ctx context.Context, l lane, id budget.ID) (*budget.Row, error) {
+	api := p.options.API
+	read := api.Key
+	switch {
+	case id.Scope == budget.Team && p.options.explicit():
+		read = api.TeamInfo
+	case id.Scope == budget.Team:
+		read = api.Team
+	case p.options.explicit():
+		read = api.KeyInfo
+	}
+	return request(ctx, p.duty, l, func(ctx context.Context) (*budget.Row, error) { return read(ctx, id.Value) })
+}

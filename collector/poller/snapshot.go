@@ -1,0 +1,137 @@
+package poller
+
+import (
+	"maps"
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+)
+
+// longestView is for how long a view holds at most: time alone ends some of what it says.
+const longestView = time.Minute
+
+// Snapshot is the view of everything that may be shown now. It reads nothing: it is made of what the loops read
+// last, and made anew only when that changed or became too old to be shown.
+func (p *Poller) Snapshot() *budget.Snapshot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if p.changed || p.snapshot == nil || now.After(p.validUntil) {
+		p.snapshot, p.validUntil = p.view(now)
+		p.changed = false
+	}
+	return p.snapshot
+}
+
+// view makes a snapshot, and says until when it holds if nothing else is read.
+func (p *Poller) view(now time.Time) (*budget.Snapshot, time.Time) {
+	s := &budget.Snapshot{
+		At:       now,
+		Release:  p.releases.inUse,
+		Sources:  map[budget.Source]budget.SourceState{},
+		Entities: map[budget.Scope][]*budget.Entity{},
+		Fleets:   map[budget.Scope]budget.Fleet{},
+	}
+	for name, source := range p.sources {
+		s.Sources[name] = source.state()
+	}
+	if !p.lastFullSweep.IsZero() {
+		s.LastFullSweep = budget.Some(p.lastFullSweep)
+	}
+	litellm, redis := p.sources[budget.LiteLLM], p.sources[budget.Redis]
+	redisFresh := redis != nil && redis.fresh(now, p.options.StalenessRedis)
+	valid := now.Add(longestView)
+	if redisFresh {
+		valid = redis.lastSuccess.Add(p.options.StalenessRedis)
+		s.BufferLengths = maps.Clone(p.buffers)
+		s.CounterNames = p.counterNames
+	}
+	if redis != nil {
+		s.WriteLag = p.judge.WriteLag()
+	}
+	if !litellm.fresh(now, p.options.StalenessLiteLLM) {
+		return s, valid
+	}
+	valid = earlier(valid, litellm.lastSuccess.Add(p.options.StalenessLiteLLM))
+	whole := redisFresh && p.sharing.counted
+	for scope, r := range p.rosters {
+		entities, until := p.entities(r, now)
+		s.Entities[scope] = entities
+		valid = earlier(valid, until)
+		if r.swept {
+			s.Fleets[scope] = p.fleet(scope, r, entities, redisFresh && r.counted)
+		}
+		whole = whole && r.counted
+	}
+	if whole {
+		s.FleetCauses = map[budget.FleetCause]bool{
+			budget.NoSharedCounters: p.sharing.missing(p.options.Judge.ToleranceUSD),
+		}
+	}
+	return s, valid
+}
+
+// entities is the entities of one scope in the order of their ids, without what was told by counters that were not
+// read for too long; and until when that stays so.
+func (p *Poller) entities(r *roster, now time.Time) ([]*budget.Entity, time.Time) {
+	until := now.Add(longestView)
+	all := make([]*budget.Entity, 0, len(r.members))
+	for _, m := range r.inOrder() {
+		e := m.track.Entity()
+		if readAt := m.track.CounterReadAt(); readAt.IsZero() {
+			// nothing to take away
+		} else if now.Sub(readAt) > p.options.StalenessRedis {
+			e = m.bare.of(e)
+		} else {
+			until = earlier(until, readAt.Add(p.options.StalenessRedis))
+		}
+		all = append(all, e)
+	}
+	return all, until
+}
+
+func (p *Poller) fleet(scope budget.Scope, r *roster, entities []*budget.Entity, judged bool) budget.Fleet {
+	f := budget.FleetOf(entities, judged)
+	f.Totals = p.judge.Totals(scope)
+	f.Totals.UnreadableCounters = r.unreadable
+	if judged {
+		for _, m := range r.ordered {
+			if gap := m.track.ReadingGap(); gap.Known && gap.Value >= f.ReadingGapMax.Value {
+				f.ReadingGapMax = gap
+			}
+		}
+	}
+	return f
+}
+
+// bareView keeps the view of an entity without what its counter told.
+type bareView struct {
+	whole, bare *budget.Entity
+}
+
+func (v *bareView) of(e *budget.Entity) *budget.Entity {
+	if v.whole != e {
+		*v = bareView{whole: e, bare: reportedOnly(e)}
+	}
+	return v.bare
+}
+
+// reportedOnly is an entity as it would be without a Redis.
+func reportedOnly(e *budget.Entity) *budget.Entity {
+	bare := &budget.Entity{
+		ID:         e.ID,
+		Names:      e.Names,
+		Reported:   e.Reported,
+		ReportedAt: e.ReportedAt,
+		Cap:        e.Cap,
+		ResetAt:    e.ResetAt,
+		Windows:    make([]budget.EntityWindow, len(e.Windows)),
+		Observed:   e.Observed,
+		FirstAt:    e.FirstAt,
+	}
+	for i, w := range e.Windows {
+		w.Enforced = budget.Optional[float64]{}
+		bare.Windows[i] = w
+	}
+	return bare
+}

@@ -1,0 +1,253 @@
+package poller
+
+import (
+	"cmp"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+)
+
+// member is one entity that is known.
+type member struct {
+	track budget.Track
+	sweep uint32 // the sweep that last came by it
+	bare  bareView
+}
+
+// roster is the entities of one scope.
+type roster struct {
+	members map[string]*member
+	ordered []*member // by id; nil after one came or went. Never changed, only replaced.
+	sweep   uint32    // the sweep under way, or the last
+	swept   bool      // it was read completely at least once
+	counted bool      // so were the counters of all, since
+	total   int       // entities in LiteLLM's list when it was last read
+
+	unreadable uint64 // readings of counters that were no number, since start
+}
+
+// inOrder lists the members by id.
+func (r *roster) inOrder() []*member {
+	if r.ordered == nil {
+		r.ordered = slices.SortedFunc(maps.Values(r.members), func(a, b *member) int {
+			return cmp.Compare(a.track.Row().ID.Value, b.track.Row().ID.Value)
+		})
+	}
+	return r.ordered
+}
+
+// state is everything that was read. It is guarded by Poller.mu.
+type state struct {
+	judge    *budget.Judge
+	releases releases
+	sources  map[budget.Source]*source
+	rosters  map[budget.Scope]*roster
+	aliases  map[string]string     // of teams, by team id, those out of scope included
+	suspects map[*member]time.Time // entities under suspicion, and before when not to try to confirm it
+	gone     map[budget.ID]bool    // explicit entities that LiteLLM does not know, as was said in the log
+
+	newestRead bool // the newest keys were read once, so that newer ones can be told
+	linked     bool // some entity takes its cap from the budget table
+	budgetList optional
+	keyLinks   optional
+
+	lastFullSweep time.Time
+	buffers       map[string]int64
+	counterNames  string
+	sharing       sharing
+
+	changed bool // since the last snapshot
+}
+
+func newState(o Options) state {
+	s := state{
+		judge:      budget.NewJudge(o.Judge),
+		releases:   releases{inUse: budget.ReleaseOf("")},
+		sources:    map[budget.Source]*source{budget.LiteLLM: newSource(budget.LiteLLM)},
+		rosters:    map[budget.Scope]*roster{},
+		aliases:    map[string]string{},
+		suspects:   map[*member]time.Time{},
+		gone:       map[budget.ID]bool{},
+		budgetList: optional{what: "the budget table"},
+		keyLinks:   optional{what: "the linked budgets of keys"},
+		buffers:    map[string]int64{},
+		changed:    true,
+	}
+	if o.Counters != nil {
+		s.sources[budget.Redis] = newSource(budget.Redis)
+	}
+	for _, scope := range o.Scopes {
+		s.rosters[scope] = &roster{members: map[string]*member{}}
+	}
+	return s
+}
+
+// reconfigure keeps what the new options still read, and tries again what the old ones were refused.
+func (p *Poller) reconfigure(before, now Options) {
+	p.judge.SetParams(now.Judge)
+	fresh := newState(now)
+	for scope, r := range fresh.rosters {
+		if kept, ok := p.rosters[scope]; ok {
+			*r = *kept
+		}
+	}
+	p.rosters = fresh.rosters
+	if before.Version != now.Version {
+		p.releases = fresh.releases
+	}
+	p.budgetList, p.keyLinks, p.gone = fresh.budgetList, fresh.keyLinks, fresh.gone
+	for name, s := range fresh.sources {
+		if kept, ok := p.sources[name]; ok {
+			s.lastSuccess, s.tried = kept.lastSuccess, kept.tried
+		}
+	}
+	p.sources = fresh.sources
+	p.sourcesChanged()
+	if !sameEntities(before, now) {
+		p.newestRead = false
+		for scope, r := range p.rosters {
+			r.swept, r.counted = false, false
+			if now.explicit() {
+				p.keepOnly(scope, explicitIDs(now, scope))
+			}
+		}
+	}
+	for m := range p.suspects {
+		if p.member(m.track.Row().ID) != m {
+			delete(p.suspects, m)
+		}
+	}
+}
+
+func sameEntities(a, b Options) bool {
+	return slices.Equal(a.Keys, b.Keys) && slices.Equal(a.Teams, b.Teams)
+}
+
+func explicitIDs(o Options, s budget.Scope) []string {
+	if s == budget.Team {
+		return o.Teams
+	}
+	return o.Keys
+}
+
+func (p *Poller) keepOnly(scope budget.Scope, ids []string) {
+	for id := range p.rosters[scope].members {
+		if !slices.Contains(ids, id) {
+			p.remove(budget.ID{Scope: scope, Value: id})
+		}
+	}
+}
+
+// member is a known entity, nil if it is not known.
+func (p *Poller) member(id budget.ID) *member {
+	if r := p.rosters[id.Scope]; r != nil {
+		return r.members[id.Value]
+	}
+	return nil
+}
+
+// take takes in a row that was read, of a known entity or a new one. Rows of scopes that are not read are dropped.
+func (p *Poller) take(row *budget.Row) {
+	if row.ID.Scope == budget.Team {
+		p.aliases[row.ID.Value] = row.Names.Alias
+	}
+	r := p.rosters[row.ID.Scope]
+	if r == nil {
+		return
+	}
+	m := r.members[row.ID.Value]
+	if m == nil {
+		m = &member{}
+		r.members[row.ID.Value] = m
+		r.ordered = nil
+	}
+	row = p.completed(row, m.track.Row())
+	p.linked = p.linked || row.Link.State == budget.LinkTo
+	p.sharing.row(m.track.Row(), row)
+	p.judge.Row(&m.track, row)
+	p.judged(m)
+}
+
+// completed adds to a row what its answer did not hold: the alias of the team, and the link to a budget where the
+// endpoint does not tell it but another did before.
+func (p *Poller) completed(row, before *budget.Row) *budget.Row {
+	whole := *row
+	if alias, ok := p.aliases[row.Names.TeamID]; ok && row.ID.Scope == budget.Key {
+		whole.Names.TeamAlias = alias
+	}
+	if row.Link.State == budget.LinkUnread && before != nil {
+		whole.Link = before.Link
+	}
+	return &whole
+}
+
+// judged keeps the list of suspects after an entity was judged.
+func (p *Poller) judged(m *member) {
+	p.changed = true
+	if _, suspected := m.track.Suspicion(); !suspected {
+		delete(p.suspects, m)
+	} else if _, known := p.suspects[m]; !known {
+		p.suspects[m] = time.Time{}
+		wake(p.confirmNow)
+	}
+}
+
+// remove forgets an entity.
+func (p *Poller) remove(id budget.ID) {
+	r := p.rosters[id.Scope]
+	m := p.member(id)
+	if m == nil {
+		return
+	}
+	delete(r.members, id.Value)
+	r.ordered = nil
+	delete(p.suspects, m)
+	p.changed = true
+}
+
+// refresh judges again those whose rows the change may matter to.
+func (p *Poller) refresh(now time.Time, concerns func(*budget.Row) bool) {
+	for _, r := range p.rosters {
+		for _, m := range r.members {
+			if concerns(m.track.Row()) {
+				p.judge.Refresh(&m.track, now)
+				p.judged(m)
+			}
+		}
+	}
+}
+
+// optional is a kind of reading that a credential may be refused without its loop failing: what it would have
+// told stays unknown.
+type optional struct {
+	what     string
+	askAgain time.Time
+}
+
+// refusedFor is for how long LiteLLM is not asked again for what it refused.
+const refusedFor = 10 * time.Minute
+
+// allowed says whether to ask.
+func (p *Poller) allowed(o *optional) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !time.Now().Before(o.askAgain)
+}
+
+// refused says whether an error is a refusal; then it is counted and logged, and LiteLLM left alone for a while.
+func (p *Poller) refused(o *optional, err error) bool {
+	reason := reasonOf(err)
+	if !slices.Contains(refusals, reason) {
+		return false
+	}
+	p.mu.Lock()
+	o.askAgain = time.Now().Add(refusedFor)
+	p.mu.Unlock()
+	p.options.Telemetry.CountError(string(budget.LiteLLM), reason)
+	p.options.Logger.Warn("LiteLLM refuses to tell; caps that depend on it stay unknown",
+		slog.String("what", o.what), slog.String("reason", reason), slog.String("problem", err.Error()))
+	return true
+}
