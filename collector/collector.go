@@ -31,6 +31,14 @@ func New(snapshot func() *budget.Snapshot, limit int) *Collector {
 	return &Collector{snapshot: snapshot, limit: limit}
 }
 
+// SetLimit changes how many entities of each scope get their own series at most, from the next scrape on.
+func (c *Collector) SetLimit(limit int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.limit = limit
+	c.of = weak.Pointer[budget.Snapshot]{} // select anew
+}
+
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range catalogue {

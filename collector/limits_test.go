@@ -181,6 +181,18 @@ func TestWithoutSeriesAreCounted(t *testing.T) {
 	}
 }
 
+func TestLimitCanBeChanged(t *testing.T) {
+	c := always(fleetOf(near("a", 0.1), near("b", 0.9)), 1)
+	want := `litellm_budget_key_spend_reported_usd{hashed_api_key="a"} 10`
+	if got := text(t, c); strings.Contains(got, want) {
+		t.Errorf("there are series beyond the limit:\n%s", got)
+	}
+	c.SetLimit(2)
+	if got := text(t, c); !strings.Contains(got, want) {
+		t.Errorf("there is no %s in\n%s", want, got)
+	}
+}
+
 // TestSeriesDoNotFlap has a thousand keys whose spends wander by a percent between snapshots, and a limit among
 // those that lie close together.
 func TestSeriesDoNotFlap(t *testing.T) {
