@@ -1,11 +1,16 @@
-// Package counters reads LiteLLM's spend counters from Redis: exact names, value and remaining life, nothing
-// else. It sends only commands that read.
 package counters
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"litellm_budget_exporter/collector/budget"
 )
@@ -39,31 +44,190 @@ type Options struct {
 // Form is how the names of counters stand in Redis.
 type Form string
 
-// The forms: without the namespace, or behind it ("ns:spend:…"). Unprobed until a counter was found in one of them.
+// The forms: without the namespace, or behind it ("ns:spend:…"). Unprobed until a counter was found in one of
+// them. Without a namespace there is nothing to find out: Bare.
 const (
 	Unprobed Form = ""
 	Bare     Form = "bare"
 	Prefixed Form = "prefixed"
 )
 
-// Reader reads counters from one Redis deployment.
-type Reader struct{}
+const (
+	// batchSize is how many names one pipeline asks for. Redis turns to other clients between the commands of
+	// a pipeline, each of which takes it about a microsecond; what is bounded is the memory of the answers.
+	batchSize = 500
+
+	// formKept is how long a form stays in use without a counter found in it: the default life of a counter.
+	// A reading of a few cold counters says nothing about the form.
+	formKept = time.Minute
+)
+
+// Reader reads counters from one Redis deployment. It may be used by several goroutines.
+type Reader struct {
+	deployment deployment
+	namespace  string
+	timeout    time.Duration
+
+	mu      sync.Mutex
+	form    Form
+	foundAt time.Time // when a counter was last found in the form
+}
 
 // New makes a reader; it connects at the first reading.
-func New(o Options) (*Reader, error) { panic("not yet") }
+func New(o Options) (*Reader, error) {
+	if o.Timeout <= 0 {
+		return nil, fmt.Errorf("redis: the timeout is %s; it must be longer than 0", o.Timeout)
+	}
+	deployment, err := newDeployment(o)
+	if err != nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	r := &Reader{deployment: deployment, namespace: o.Namespace, timeout: o.Timeout}
+	if r.namespace == "" {
+		r.form = Bare
+	}
+	return r, nil
+}
 
 // Read reads the counters of the given names (without namespace) and returns one reading for each, in their
 // order. With an error (an *Error) the readings of the nodes that failed are CounterUnread, the others hold.
+//
+// With a namespace all readings are of one form. LiteLLM prefixes its counters, but up to 1.99.4 leaves them
+// bare when they merely begin with the namespace's text (namespace "spend"). So prefixed counters win, and
+// bare ones are read only where no prefixed one was found for as long as a counter lives.
 func (r *Reader) Read(ctx context.Context, names []string) ([]budget.Counter, error) {
-	panic("not yet")
+	if r.namespace == "" {
+		return r.read(ctx, names, Bare)
+	}
+	prefixed, err := r.read(ctx, names, Prefixed)
+	form, lately := r.found(prefixed, Prefixed)
+	switch {
+	case form == Prefixed && (lately || err != nil):
+		return prefixed, err
+	case form == Unprobed && err != nil:
+		return make([]budget.Counter, len(names)), err // what was not read could tell the form
+	}
+	bare, bareErr := r.read(ctx, names, Bare)
+	if isReason(bareErr, NoPerm) && err == nil {
+		return prefixed, nil // a user who may read prefixed counters only
+	}
+	if form, _ = r.found(bare, Bare); form != Bare && bareErr == nil {
+		r.forget()
+	}
+	return bare, cmp.Or(bareErr, err)
 }
 
-// BufferLengths reads how many elements LiteLLM's Redis transaction buffers hold, by list name without
-// namespace. Lists that are empty or absent are 0.
-func (r *Reader) BufferLengths(ctx context.Context) (map[string]int64, error) { panic("not yet") }
+// read reads the counters of the names in one form.
+func (r *Reader) read(ctx context.Context, names []string, form Form) ([]budget.Counter, error) {
+	values := make([]*redis.StringCmd, len(names))
+	lives := make([]*redis.DurationCmd, len(names))
+	counters := make([]budget.Counter, len(names))
+	err := r.ask(ctx, r.keys(names, form),
+		func(p redis.Pipeliner, i int, key string) {
+			values[i], lives[i] = p.Get(ctx, key), p.PTTL(ctx, key)
+		},
+		func(i int, at time.Time) (err error) {
+			counters[i], err = reading(values[i], lives[i], at)
+			return err
+		})
+	return counters, err
+}
+
+// keys are the names as they stand in Redis in one form.
+func (r *Reader) keys(names []string, form Form) []string {
+	if form == Bare {
+		return names
+	}
+	keys := make([]string, len(names))
+	for i, name := range names {
+		keys[i] = r.namespace + ":" + name
+	}
+	return keys
+}
+
+// found takes note of readings in a form. It returns the form in use and whether a counter was found in it lately.
+func (r *Reader) found(readings []budget.Counter, in Form) (form Form, lately bool) {
+	there := slices.ContainsFunc(readings, func(c budget.Counter) bool {
+		return c.State == budget.CounterPresent || c.State == budget.CounterUnreadable
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if there {
+		r.form, r.foundAt = in, time.Now()
+	}
+	return r.form, time.Since(r.foundAt) < formKept
+}
+
+// forget goes back to not knowing the form, once no counter was found in it for long enough.
+func (r *Reader) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.foundAt) >= formKept {
+		r.form = Unprobed
+	}
+}
+
+// ask sends commands about keys in pipelines of bounded size, to several nodes at once, and stops at the first
+// failure of a node. queue adds the commands about one key; answered looks at their answers, which arrived at
+// the given time, and returns the error that makes the reading of the node a failure.
+func (r *Reader) ask(ctx context.Context, keys []string,
+	queue func(p redis.Pipeliner, i int, key string), answered func(i int, at time.Time) error,
+) error {
+	located, cancel := context.WithTimeout(ctx, r.timeout)
+	nodes, err := r.deployment.nodes(located, keys)
+	cancel()
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(nodes))
+	var wg sync.WaitGroup
+	for n, node := range nodes {
+		wg.Go(func() {
+			for batch := range slices.Chunk(node.keys, batchSize) {
+				if err := r.askBatch(ctx, node, batch, keys, queue, answered); err != nil {
+					errs[n] = newError(node.address, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return cmp.Or(errs...)
+}
+
+func (r *Reader) askBatch(ctx context.Context, node node, batch []int, keys []string,
+	queue func(redis.Pipeliner, int, string), answered func(int, time.Time) error,
+) error {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	pipe := node.client.Pipeline()
+	for _, i := range batch {
+		queue(pipe, i, keys[i])
+	}
+	commands, err := pipe.Exec(ctx)
+	at := time.Now()
+	failed := func(c redis.Cmder) bool { return c.Err() != nil }
+	if err != nil && !slices.ContainsFunc(commands, failed) {
+		return err // nothing was sent, and the commands do not know
+	}
+	var failure error
+	for _, i := range batch {
+		failure = cmp.Or(failure, answered(i, at))
+	}
+	return failure
+}
 
 // Form is the form of the names in use.
-func (r *Reader) Form() Form { panic("not yet") }
+func (r *Reader) Form() Form {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.form
+}
 
 // Close ends the connections.
-func (r *Reader) Close() error { panic("not yet") }
+func (r *Reader) Close() error { return r.deployment.close() }
+
+func isReason(err error, reason Reason) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Reason == reason
+}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -87,11 +88,8 @@ func lookup(t testing.TB, program string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
-		pkg := map[string]string{
-			"redis-server":   "redis-server",
-			"redis-sentinel": "redis-sentinel",
-		}[program]
-		t.Fatalf("redistest: %s is not in PATH; install Debian's package %s (apt-get install %s)", program, pkg, pkg)
+		// Debian names its packages as the programs.
+		t.Fatalf("redistest: %s is not in PATH; install Debian's package of that name (apt-get install %s)", program, program)
 	}
 	return path
 }
@@ -110,20 +108,22 @@ func retry(t testing.TB, start func() error) {
 	t.Fatalf("redistest: %v", errors.Join(errs...))
 }
 
-// freePorts finds so many distinct free ports on loopback.
-func freePorts(t testing.TB, n int) []int {
+// freePort finds a free port on loopback.
+func freePort(t testing.TB) int {
 	t.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatalf("redistest: no free port: %v", err)
-		}
-		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("redistest: no free port: %v", err)
 	}
-	return ports
+	defer l.Close()
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		t.Fatalf("redistest: %v is no TCP address", l.Addr())
+	}
+	return addr.Port
 }
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // waitFor waits until a condition holds.
 func waitFor(t testing.TB, what string, holds func() bool) {

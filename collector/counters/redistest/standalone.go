@@ -7,7 +7,9 @@ package redistest
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,38 +25,43 @@ type Server struct {
 
 	tls      *tls.Config
 	password string
+	bus      int // port of the cluster bus
 	process  *process
 }
 
 // Standalone starts a Redis of its own, without persistence.
 func Standalone(t testing.TB, config ...string) *Server {
 	t.Helper()
-	var s *Server
-	retry(t, func() (err error) {
-		s, err = start(t, freePorts(t, 1)[0], config)
-		return err
-	})
+	s := &Server{}
+	s.run(t, config)
 	return s
 }
 
-// start runs one Redis on a port.
-func start(t testing.TB, port int, config []string) (*Server, error) {
+// run starts the server on a free port.
+func (s *Server) run(t testing.TB, config []string) {
 	t.Helper()
-	lines := append([]string{
-		"bind 127.0.0.1",
-		fmt.Sprintf("port %d", port),
-		`save ""`,
-		"appendonly no",
-	}, config...)
-	s := &Server{Addr: fmt.Sprintf("127.0.0.1:%d", port)}
+	s.password = password(config)
+	retry(t, func() (err error) {
+		port := freePort(t)
+		listen := fmt.Sprintf("port %d", port)
+		if s.tls != nil {
+			listen = fmt.Sprintf("port 0\ntls-port %d", port)
+		}
+		lines := append([]string{"bind 127.0.0.1", listen, `save ""`, "appendonly no"}, config...)
+		s.Addr = loopback(port)
+		s.process, err = launch(t, "redis-server", writeConfig(t, lines), "Ready to accept connections")
+		return err
+	})
+}
+
+// password is the default user's, as the configuration lines set it.
+func password(config []string) string {
 	for _, line := range config {
 		if password, ok := strings.CutPrefix(line, "requirepass "); ok {
-			s.password = password
+			return password
 		}
 	}
-	var err error
-	s.process, err = launch(t, "redis-server", writeConfig(t, lines), "Ready to accept connections")
-	return s, err
+	return ""
 }
 
 func writeConfig(t testing.TB, lines []string) string {
@@ -78,14 +85,38 @@ func (s *Server) Client(t testing.TB) *redis.Client {
 	return c
 }
 
-// Do runs one command as the default user and fails the test when Redis answers with an error.
+// Do runs one command as the default user and fails the test when Redis answers with an error. The answer is
+// nil where Redis has none.
 func (s *Server) Do(t testing.TB, args ...any) any {
 	t.Helper()
-	answer, err := s.Client(t).Do(context.Background(), args...).Result()
-	if err != nil && err != redis.Nil {
+	answer, err := s.try(args...)
+	if err != nil && !errors.Is(err, redis.Nil) {
 		t.Fatalf("redistest: %v at %s: %v", args, s.Addr, err)
 	}
 	return answer
+}
+
+// try runs one command on a connection of its own.
+func (s *Server) try(args ...any) (any, error) {
+	c := redis.NewClient(&redis.Options{Addr: s.Addr, Password: s.password, TLSConfig: s.tls})
+	defer c.Close()
+	return c.Do(context.Background(), args...).Result()
+}
+
+// flat runs a command that answers with names and values, and returns what it can of them.
+func (s *Server) flat(args ...any) map[any]any {
+	answer, _ := s.try(args...)
+	pairs, _ := answer.(map[any]any)
+	return pairs
+}
+
+func (s *Server) port(t testing.TB) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(s.Addr)
+	if err != nil {
+		t.Fatalf("redistest: %v", err)
+	}
+	return port
 }
 
 // Kill ends the server as a crash would.
