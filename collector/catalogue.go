@@ -125,8 +125,10 @@ func (m *metric) labelPairs(s budget.Scope, values ...string) []*dto.LabelPair {
 	return prometheus.MakeLabelPairs(m.descs[s], values)
 }
 
-// opts are the name and HELP of a metric that client_golang keeps.
-func (m *metric) opts() prometheus.Opts { return prometheus.Opts{Name: m.name, Help: m.help} }
+// opts are the name and HELP of the metric for a scope, as client_golang wants them where it keeps the value.
+func (m *metric) opts(s budget.Scope) prometheus.Opts {
+	return prometheus.Opts{Name: m.nameOf(s), Help: m.helpOf(s)}
+}
 
 func validUTF8(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 

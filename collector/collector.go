@@ -15,9 +15,9 @@ import (
 // causes no reading: what is not in the snapshot is not exported, and what is unknown is absent.
 type Collector struct {
 	snapshot func() *budget.Snapshot
-	limit    int
 
 	mu       sync.Mutex
+	limit    int
 	of       weak.Pointer[budget.Snapshot] // the snapshot last collected, which is not kept alive by it
 	selected selection
 }

@@ -33,7 +33,7 @@ func always(s *budget.Snapshot, limit int) *Collector {
 }
 
 // text is the exposition of the collectors in Prometheus' text format.
-func text(t testing.TB, cs ...prometheus.Collector) string {
+func text(t *testing.T, cs ...prometheus.Collector) string {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
 	reg.MustRegister(cs...)

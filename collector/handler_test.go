@@ -21,7 +21,7 @@ import (
 const protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 
 // scrape asks the handler over a fresh registry of the collectors for a format.
-func scrape(t *testing.T, log *slog.Logger, accept string, cs ...prometheus.Collector) *http.Response {
+func scrape(t *testing.T, log *slog.Logger, accept string, cs ...prometheus.Collector) *httptest.ResponseRecorder {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(cs...)
@@ -29,16 +29,7 @@ func scrape(t *testing.T, log *slog.Logger, accept string, cs ...prometheus.Coll
 	request.Header.Set("Accept", accept)
 	recorder := httptest.NewRecorder()
 	Handler(reg, log).ServeHTTP(recorder, request)
-	return recorder.Result()
-}
-
-func body(t *testing.T, r *http.Response) string {
-	t.Helper()
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+	return recorder
 }
 
 func TestFormatsAreNegotiated(t *testing.T) {
@@ -49,14 +40,14 @@ func TestFormatsAreNegotiated(t *testing.T) {
 		{protobuf, "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"},
 	} {
 		r := scrape(t, slog.New(slog.DiscardHandler), c.accept, always(snapshots["full"], 100))
-		if got := r.Header.Get("Content-Type"); r.StatusCode != http.StatusOK || !strings.HasPrefix(got, c.contentType) {
-			t.Errorf("Accept %q is answered with %d and %q, not %q", c.accept, r.StatusCode, got, c.contentType)
+		if got := r.Header().Get("Content-Type"); r.Code != http.StatusOK || !strings.HasPrefix(got, c.contentType) {
+			t.Errorf("Accept %q is answered with %d and %q, not %q", c.accept, r.Code, got, c.contentType)
 		}
 	}
 }
 
 func TestOpenMetrics(t *testing.T) {
-	got := body(t, scrape(t, slog.New(slog.DiscardHandler), "application/openmetrics-text;version=1.0.0", always(snapshots["full"], 100)))
+	got := scrape(t, slog.New(slog.DiscardHandler), "application/openmetrics-text;version=1.0.0", always(snapshots["full"], 100)).Body.String()
 	for _, line := range []string{
 		// A counter's family is named without _total, and its series have it.
 		"# TYPE litellm_budget_team_spend_observed_usd counter\n",
@@ -73,9 +64,9 @@ func TestOpenMetrics(t *testing.T) {
 }
 
 // families reads an answer in protobuf.
-func families(t *testing.T, r *http.Response) map[string]*dto.MetricFamily {
+func families(t *testing.T, r *httptest.ResponseRecorder) map[string]*dto.MetricFamily {
 	t.Helper()
-	decoder := expfmt.NewDecoder(r.Body, expfmt.ResponseFormat(r.Header))
+	decoder := expfmt.NewDecoder(r.Body, expfmt.ResponseFormat(r.Header()))
 	all := map[string]*dto.MetricFamily{}
 	for {
 		var f dto.MetricFamily
@@ -121,9 +112,9 @@ func TestOneInvalidSeriesSparesTheOthers(t *testing.T) {
 		{ID: teamID("well"), Reported: budget.Some(3.0)},
 	}}}
 	r := scrape(t, slog.New(slog.NewJSONHandler(&logged, nil)), "text/plain", always(s, 100))
-	got := body(t, r)
-	if r.StatusCode != http.StatusOK || !strings.Contains(got, "litellm_budget_team_spend_reported_usd{team=\"well\"} 3\n") {
-		t.Errorf("status %d, and the team that is well is not in\n%s", r.StatusCode, got)
+	got := r.Body.String()
+	if r.Code != http.StatusOK || !strings.Contains(got, "litellm_budget_team_spend_reported_usd{team=\"well\"} 3\n") {
+		t.Errorf("status %d, and the team that is well is not in\n%s", r.Code, got)
 	}
 	if !strings.Contains(logged.String(), `"level":"ERROR"`) || !strings.Contains(logged.String(), "collected before") {
 		t.Errorf("the log does not tell of it: %s", logged.String())

@@ -254,12 +254,12 @@ func TestOldSnapshotsAreNotKept(t *testing.T) {
 	var current atomic.Pointer[budget.Snapshot]
 	c := New(current.Load, 1)
 	gone := make(chan struct{})
-	old := fleetOf(near("a", 0.50), near("b", 0.51))
-	runtime.AddCleanup(old, func(struct{}) { close(gone) }, struct{}{})
-	current.Store(old)
-	spendLabels(t, c)
-
-	old = nil
+	func() {
+		old := fleetOf(near("a", 0.50), near("b", 0.51))
+		runtime.AddCleanup(old, func(struct{}) { close(gone) }, struct{}{})
+		current.Store(old)
+		spendLabels(t, c)
+	}()
 	current.Store(fleetOf())
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		runtime.GC()

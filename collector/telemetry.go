@@ -39,7 +39,7 @@ type Telemetry struct {
 func NewTelemetry() *Telemetry {
 	t := &Telemetry{
 		pollDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: pollDuration.name, //nolint:promlinter // the catalogue names it, and a test has promtool check that
+			Name: pollDuration.name, //nolint:promlinter // from the catalogue, which a test has promtool check
 			Help: pollDuration.help,
 			// A pass takes from a round trip to Redis up to a sweep through a million keys.
 			Buckets:                         []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800},
@@ -47,10 +47,10 @@ func NewTelemetry() *Telemetry {
 			NativeHistogramMaxBucketNumber:  100,
 			NativeHistogramMinResetDuration: time.Hour,
 		}, pollDuration.labels),
-		pollErrors:       prometheus.NewCounterVec(prometheus.CounterOpts(pollErrors.opts()), pollErrors.labels),
-		apiRequests:      prometheus.NewCounterVec(prometheus.CounterOpts(apiRequests.opts()), apiRequests.labels),
-		reloadSuccessful: prometheus.NewGaugeVec(prometheus.GaugeOpts(reloadSuccessful.opts()), nil),
-		reloadTimestamp:  prometheus.NewGaugeVec(prometheus.GaugeOpts(reloadTimestamp.opts()), nil),
+		pollErrors:       prometheus.NewCounterVec(prometheus.CounterOpts(pollErrors.opts("")), pollErrors.labels),
+		apiRequests:      prometheus.NewCounterVec(prometheus.CounterOpts(apiRequests.opts("")), apiRequests.labels),
+		reloadSuccessful: prometheus.NewGaugeVec(prometheus.GaugeOpts(reloadSuccessful.opts("")), nil),
+		reloadTimestamp:  prometheus.NewGaugeVec(prometheus.GaugeOpts(reloadTimestamp.opts("")), nil),
 	}
 	for _, l := range loops {
 		t.pollDuration.WithLabelValues(l)
