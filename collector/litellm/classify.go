@@ -22,7 +22,7 @@ func unanswered(endpoint string, status int, err error) *Error {
 	if withURL := (*url.Error)(nil); errors.As(err, &withURL) {
 		err = withURL.Err // its text holds the whole URL
 	}
-	return &Error{Endpoint: endpoint, Status: status, Reason: networkReason(err), Detail: redact(err.Error()), Err: err}
+	return &Error{Endpoint: endpoint, Status: status, Reason: networkReason(err), Detail: oneLine(err.Error()), Err: err}
 }
 
 func networkReason(err error) Reason {
@@ -213,22 +213,27 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return min(max(at.Sub(now), 0), longestWait)
 }
 
-// secret is what a text of LiteLLM or of the network may hold of one: keys (LiteLLM repeats them shortened),
-// bearer tokens, what is called a key or a password, a user in a URL, and any long token: a hash, a JWT, a key of
-// another form.
-var secret = regexp.MustCompile(`(?i)\b(key|token|password|secret)\)? ?[=:] ?[^\s"',;)]+|\bsk-[^\s"',;)]*|\b(bearer|basic)\s+[^\s"',;)]+|//[^\s/@]*@|[\w+=-]{32,}(\.[\w+=-]+)*`)
+// userInURL is the user, with or without password, of a URL.
+var userInURL = regexp.MustCompile(`//[^\s/@]*@`)
+
+// secret is what a text of LiteLLM's may hold of one: keys (it repeats them shortened), bearer tokens, what is
+// called a key or a password, and any long token: a hash, a JWT, a key of another form.
+var secret = regexp.MustCompile(`(?i)\b(key|token|password|secret)\)? ?[=:] ?[^\s"',;)]+|\bsk-[^\s"',;)]*|\b(bearer|basic)\s+[^\s"',;)]+|[\w+=-]{32,}(\.[\w+=-]+)*`)
+
+// redact makes a text of LiteLLM's fit for logs and pages.
+func redact(text string) string { return oneLine(secret.ReplaceAllString(text, "<redacted>")) }
 
 // longestDetail is the most of a text, in runes, that is repeated in an error.
 const longestDetail = 240
 
-// redact makes a foreign text fit for logs and pages: one line, short, and without secrets.
-func redact(text string) string {
-	text = secret.ReplaceAllString(text, "<redacted>")
+// oneLine makes a text short, printable and one line, and takes the user out of its URLs.
+func oneLine(text string) string {
+	text = userInURL.ReplaceAllString(text, "//<redacted>@")
 	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
+		if unicode.IsPrint(r) {
+			return r
 		}
-		return r
+		return ' '
 	}, strings.ToValidUTF8(text, "�"))
 	if runes := []rune(text); len(runes) > longestDetail {
 		text = string(runes[:longestDetail]) + "…"

@@ -63,12 +63,12 @@ type answer struct {
 	at       time.Time // when it had arrived
 }
 
-// malformed makes an *Error of an error in decoding; ErrNotFound and nil stay as they are.
+// malformed makes an *Error of an error in decoding, whose text repeats no value; ErrNotFound and nil stay as they are.
 func (a answer) malformed(err error) error {
 	if err == nil || errors.Is(err, ErrNotFound) {
 		return err
 	}
-	return &Error{Endpoint: a.endpoint, Status: http.StatusOK, Reason: Malformed, Detail: redact(err.Error()), Err: err}
+	return &Error{Endpoint: a.endpoint, Status: http.StatusOK, Reason: Malformed, Detail: oneLine(err.Error()), Err: err}
 }
 
 func (c *Client) get(ctx context.Context, endpoint string, query url.Values) (answer, error) {
@@ -104,7 +104,7 @@ func (c *Client) send(ctx context.Context, method, endpoint string, query url.Va
 		c.observed(endpoint, "none")
 		return answer{}, unanswered(endpoint, 0, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	c.observed(endpoint, strconv.Itoa(resp.StatusCode))
 
 	if resp.StatusCode != http.StatusOK {
