@@ -94,10 +94,10 @@ func (j *Judge) capOf(r *Row, now time.Time) Cap {
 	return c
 }
 
-// linkedBudget is the budget that a row is linked to, as read last: with the row itself or in the list of budgets.
+// linkedBudget is the budget that a row is linked to: as the list of budgets has it, for an edit of a budget does
+// not touch the rows that are linked to it; else as the row's own answer had it.
 func (j *Judge) linkedBudget(r *Row) Optional[LinkedBudget] {
-	listed, ok := j.budgets[r.Link.BudgetID]
-	if ok && (!r.Link.Budget.Known || j.budgetsAt.After(r.ReadAt)) {
+	if listed, ok := j.budgets[r.Link.BudgetID]; ok {
 		return Some(listed)
 	}
 	return r.Link.Budget

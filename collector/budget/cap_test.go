@@ -35,14 +35,14 @@ func TestCap(t *testing.T) {
 			budgets: map[string]LinkedBudget{"b": {ID: "b", MaxBudget: usd(8)}},
 			want:    exactly(8),
 		},
-		"linked, the list read later wins": {
-			row:     Row{ReadAt: now.Add(-time.Minute), Link: linked(usd(7))},
+		"linked, the list wins": {
+			row:     Row{Link: linked(usd(7))},
 			budgets: map[string]LinkedBudget{"b": {ID: "b", MaxBudget: usd(8)}},
 			want:    exactly(8),
 		},
-		"linked, the row read later wins": {
-			row:     Row{ReadAt: now.Add(time.Minute), Link: linked(usd(7))},
-			budgets: map[string]LinkedBudget{"b": {ID: "b", MaxBudget: usd(8)}},
+		"linked, not in the list": {
+			row:     Row{Link: linked(usd(7))},
+			budgets: map[string]LinkedBudget{"other": {ID: "other", MaxBudget: usd(8)}},
 			want:    exactly(7),
 		},
 		"temporary increase":         {row: Row{MaxBudget: usd(10), TempIncrease: increase(time.Hour, false)}, want: exactly(15)},
@@ -65,7 +65,7 @@ func TestCap(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			j := NewJudge(Params{})
 			j.SetRelease(ReleaseOf(c.release))
-			j.SetBudgets(c.budgets, now)
+			j.SetBudgets(c.budgets)
 			if got := j.capOf(&c.row, now); got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}

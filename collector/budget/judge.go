@@ -17,13 +17,12 @@ const unmeasuredLags = 5
 // Judge holds what all entities share: the release in use, linked budgets, the measured write lag and the
 // totals. Its methods are not safe for concurrent use.
 type Judge struct {
-	params    Params
-	release   Release
-	budgets   map[string]LinkedBudget
-	budgetsAt time.Time
-	entering  bool
-	lag       writeLag
-	totals    map[Scope]*ScopeTotals
+	params   Params
+	release  Release
+	budgets  map[string]LinkedBudget
+	entering bool
+	lag      writeLag
+	totals   map[Scope]*ScopeTotals
 }
 
 // NewJudge returns a judge that knows no release and no linked budget yet, and lets entities enter verdicts.
@@ -41,10 +40,8 @@ func (j *Judge) SetParams(p Params) { j.params = p }
 // SetRelease sets the release whose rules hold from the next observation on.
 func (j *Judge) SetRelease(r Release) { j.release = r }
 
-// SetBudgets replaces the linked budgets, read whole at the given time.
-func (j *Judge) SetBudgets(budgets map[string]LinkedBudget, readAt time.Time) {
-	j.budgets, j.budgetsAt = budgets, readAt
-}
+// SetBudgets replaces the list of budgets that entities can be linked to; nil if it cannot be read.
+func (j *Judge) SetBudgets(budgets map[string]LinkedBudget) { j.budgets = budgets }
 
 // SetEntering allows or forbids entering a verdict: while a source fails nobody enters one.
 func (j *Judge) SetEntering(allowed bool) { j.entering = allowed }
