@@ -1,0 +1,171 @@
+package conformance
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"litellm_budget_exporter/conformance/recorded"
+)
+
+// wholeOf says which recorded list a recorded page of it is compared as: which keys lie on the page is chance.
+var wholeOf = map[string]string{"key-list-full-page1": "key-list-full", "key-list-full-page2": "key-list-full"}
+
+// Differences says how other answers differ from these.
+func (as Answers) Differences(got Answers) []string {
+	var ds []string
+	for _, name := range slices.Sorted(maps.Keys(as)) {
+		want := as[name]
+		if whole, isPage := wholeOf[name]; isPage {
+			want = as[whole]
+		}
+		for _, d := range Differences(want, got[name]) {
+			ds = append(ds, name+": "+d)
+		}
+	}
+	return ds
+}
+
+// Differences says how an answer differs from the recorded one in what a reader of LiteLLM can rely on: the status,
+// the fields of every object, the types of their values (null only where null was recorded), and, in an error, its
+// type, param, code and wording. Names, hashes and amounts may differ.
+func Differences(want, got recorded.Answer) []string {
+	var ds []string
+	if want.Status != got.Status {
+		ds = append(ds, fmt.Sprintf("status %d, recorded %d", got.Status, want.Status))
+	}
+	if w, g := want.Headers["content-type"], got.Headers["content-type"]; w != g {
+		ds = append(ds, fmt.Sprintf("content type %q, recorded %q", g, w))
+	}
+	wantShape, gotShape := shape{}, shape{}
+	if err := wantShape.read(want.Body); err != nil {
+		return append(ds, "recorded body: "+err.Error())
+	}
+	if err := gotShape.read(got.Body); err != nil {
+		return append(ds, "body: "+err.Error())
+	}
+	ds = append(ds, wantShape.differences(gotShape)...)
+	if w, g := failureOf(want.Body), failureOf(got.Body); w != g {
+		ds = append(ds, fmt.Sprintf("error %s, recorded %s", g, w))
+	}
+	return ds
+}
+
+// shape is the types that were seen at each path of a JSON value. The elements of a list share one path.
+type shape map[string]map[string]bool
+
+func (s shape) read(body json.RawMessage) error {
+	var v any
+	if err := json.Unmarshal(body, &v); err != nil {
+		return err
+	}
+	s.add("", v)
+	return nil
+}
+
+func (s shape) add(path string, v any) {
+	if s[path] == nil {
+		s[path] = map[string]bool{}
+	}
+	switch v := v.(type) {
+	case nil:
+		s[path]["null"] = true
+	case bool:
+		s[path]["bool"] = true
+	case float64:
+		s[path]["number"] = true
+	case string:
+		s[path]["string"] = true
+	case []any:
+		s[path]["list"] = true
+		for _, item := range v {
+			s.add(path+"[]", item)
+		}
+	case map[string]any:
+		s[path]["object"] = true
+		if strings.HasSuffix(path, ".metadata") {
+			return // whatever somebody put there
+		}
+		for name, field := range v {
+			s.add(path+"."+name, field)
+		}
+	}
+}
+
+// differences says what the other shape has that this one has not, and the other way round. What lies inside
+// something that one of them did not have at all (a nested object that was null, an empty list) is not compared.
+func (s shape) differences(got shape) []string {
+	var ds []string
+	for _, path := range slices.Sorted(maps.Keys(got)) {
+		switch {
+		case s[path] == nil && s.has(parent(path)):
+			ds = append(ds, path+": not recorded")
+		case s[path] != nil:
+			for _, kind := range slices.Sorted(maps.Keys(got[path])) {
+				if !s[path][kind] {
+					ds = append(ds, fmt.Sprintf("%s: %s, recorded %s", path, kind, strings.Join(slices.Sorted(maps.Keys(s[path])), " or ")))
+				}
+			}
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(s)) {
+		if got[path] == nil && got.has(parent(path)) {
+			ds = append(ds, path+": missing")
+		}
+	}
+	return ds
+}
+
+// has says whether there was an object, whose fields can be compared. Elements of lists may always be missing.
+func (s shape) has(path string) bool { return s[path]["object"] }
+
+func parent(path string) string {
+	if strings.HasSuffix(path, "[]") {
+		return "a list has no fields"
+	}
+	return path[:max(strings.LastIndex(path, "."), 0)]
+}
+
+// failure is what identifies an error.
+type failure struct{ kind, param, code, message string }
+
+func (f failure) String() string {
+	return fmt.Sprintf("type %s param %s code %s message %q", f.kind, f.param, f.code, f.message)
+}
+
+func failureOf(body json.RawMessage) failure {
+	var b struct {
+		Error struct {
+			Message string          `json:"message"`
+			Type    json.RawMessage `json:"type"`
+			Param   json.RawMessage `json:"param"`
+			Code    json.RawMessage `json:"code"`
+		} `json:"error"`
+		Detail json.RawMessage `json:"detail"`
+	}
+	if json.Unmarshal(body, &b) != nil { // a list: no error
+		return failure{}
+	}
+	return failure{string(b.Error.Type), string(b.Error.Param), string(b.Error.Code), blank(b.Error.Message + compact(b.Detail))}
+}
+
+// compact writes JSON with its fields in order, so that it can be compared.
+func compact(body json.RawMessage) string {
+	var v any
+	if json.Unmarshal(body, &v) != nil {
+		return ""
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// What differs from one LiteLLM to the next in one and the same message.
+var variable = regexp.MustCompile(`[0-9a-f]{64}|sk-\.\.\.[\w-]{4}|rec\d+|\d+\.\d+(e-?\d+)?`)
+
+func blank(message string) string { return variable.ReplaceAllString(message, "…") }
