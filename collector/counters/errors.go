@@ -44,9 +44,9 @@ func newError(address string, err error) *Error {
 
 // remedies say what to do about a reason.
 var remedies = map[Reason]string{
-	Timeout:     "see whether Redis is overloaded or the network drops packets, or raise redis.timeout",
-	Connection:  "check that Redis runs, and the address in the configuration",
-	TLS:         "check redis.tls_config (ca_file, server_name) against the server's certificate, and that this port speaks TLS",
+	Timeout:     "see whether Redis is overloaded or the network drops packets, or raise redis.timeout (with TLS: a port without it does not answer either)",
+	Connection:  "check that Redis runs, its address in the configuration, and whether it wants TLS or a client certificate",
+	TLS:         "check redis.tls_config (ca_file, server_name, cert_file) against the server's certificate, and that this port speaks TLS",
 	NoAuth:      "check redis.username and the password",
 	NoPerm:      "grant the user what the README's Redis ACL lists: +get +pttl +llen on the counters and buffer lists, +select with a database, +cluster|slots in a Cluster",
 	Loading:     "Redis reads its data from disk; nothing to do but wait",

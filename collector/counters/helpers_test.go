@@ -3,6 +3,7 @@ package counters_test
 import (
 	"context"
 	"math"
+	"os"
 	"regexp"
 	"strconv"
 	"testing"
@@ -24,6 +25,15 @@ func fill(t testing.TB, s *redistest.Server, n int) []string {
 		t.Fatal(err)
 	}
 	return names
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // statCalls is how often a command ran, by INFO commandstats.

@@ -204,17 +204,37 @@ func (r *Reader) askBatch(ctx context.Context, node node, batch []int, keys []st
 	for _, i := range batch {
 		queue(pipe, i, keys[i])
 	}
-	commands, err := pipe.Exec(ctx)
+	commands, err := execute(ctx, pipe)
 	at := time.Now()
 	failed := func(c redis.Cmder) bool { return c.Err() != nil }
 	if err != nil && !slices.ContainsFunc(commands, failed) {
-		return err // nothing was sent, and the commands do not know
+		return err // of the whole pipeline; the commands do not know it
 	}
 	var failure error
 	for _, i := range batch {
 		failure = cmp.Or(failure, answered(i, at))
 	}
 	return failure
+}
+
+// execute sends a pipeline and waits for its answers or the end of the context. The client itself waits for the
+// context's deadline only, not for its cancellation.
+func execute(ctx context.Context, pipe redis.Pipeliner) ([]redis.Cmder, error) {
+	type result struct {
+		commands []redis.Cmder
+		err      error
+	}
+	done := make(chan result, 1)
+	go func() {
+		commands, err := pipe.Exec(ctx)
+		done <- result{commands, err}
+	}()
+	select {
+	case r := <-done:
+		return r.commands, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Form is the form of the names in use.

@@ -70,7 +70,12 @@ func (s *sentinels) masterAddress(ctx context.Context) (string, error) {
 	}
 	var failure error
 	for range s.clients {
-		a := <-answers
+		var a answer
+		select {
+		case a = <-answers:
+		case <-ctx.Done():
+			a.err = ctx.Err()
+		}
 		switch {
 		case a.err == nil:
 			return net.JoinHostPort(a.master[0], a.master[1]), nil

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // Server is one running Redis server.
@@ -80,9 +81,20 @@ func (s *Server) TLSConfig() *tls.Config { return s.tls.Clone() }
 // closed in the test's cleanup.
 func (s *Server) Client(t testing.TB) *redis.Client {
 	t.Helper()
-	c := redis.NewClient(&redis.Options{Addr: s.Addr, Password: s.password, TLSConfig: s.tls})
+	c := s.client()
 	t.Cleanup(func() { _ = c.Close() })
 	return c
+}
+
+// client sends nothing of its own accord but HELLO, so that MONITOR shows what the tests do.
+func (s *Server) client() *redis.Client {
+	return redis.NewClient(&redis.Options{
+		Addr:                     s.Addr,
+		Password:                 s.password,
+		TLSConfig:                s.tls,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
 }
 
 // Do runs one command as the default user and fails the test when Redis answers with an error. The answer is
@@ -98,7 +110,7 @@ func (s *Server) Do(t testing.TB, args ...any) any {
 
 // try runs one command on a connection of its own.
 func (s *Server) try(args ...any) (any, error) {
-	c := redis.NewClient(&redis.Options{Addr: s.Addr, Password: s.password, TLSConfig: s.tls})
+	c := s.client()
 	defer c.Close()
 	return c.Do(context.Background(), args...).Result()
 }
