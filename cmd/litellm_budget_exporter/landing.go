@@ -179,7 +179,7 @@ func accused(s *budget.Snapshot) []accusedView {
 			Enforced:   usd(e.Enforced),
 			Cap:        capText(e.Cap),
 			Divergence: signedUSD(e.Divergence),
-			Cause:      words(string(e.Cause)),
+			Cause:      string(e.Cause),
 		})
 	}
 	return views

@@ -17,6 +17,7 @@ import (
 // webOptions are the flags about the web server.
 type webOptions struct {
 	listen        *web.FlagConfig
+	listenGiven   bool // not left to the default
 	telemetryPath string
 	externalURL   string
 }
