@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"litellm_budget_exporter/collector/budget"
 	"litellm_budget_exporter/collector/litellm"
@@ -403,5 +405,23 @@ func TestTeamFields(t *testing.T) {
 	}
 	if row.Names != (budget.Names{Alias: "Blue", OrgID: "o"}) || row.Link != (budget.BudgetLink{State: budget.LinkNone}) {
 		t.Errorf("names %+v, link %+v", row.Names, row.Link)
+	}
+}
+
+// Hundreds of thousands of rows name the same teams: from whatever page, they share one copy of the name.
+func TestRowsShareTheirNames(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"keys":[{"token":"a","team_id":"team-1","budget_id":"b-1"}],"total_count":2,"current_page":%s,"total_pages":2}`, r.URL.Query().Get("page"))
+	})
+	var names []budget.Names
+	for page := 1; page <= 2; page++ {
+		p, err := c.Keys(t.Context(), litellm.ByToken, page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, p.Rows[0].Names)
+	}
+	if unsafe.StringData(names[0].TeamID) != unsafe.StringData(names[1].TeamID) || unsafe.StringData(names[0].BudgetID) != unsafe.StringData(names[1].BudgetID) {
+		t.Error("two rows hold copies of one team's or budget's name")
 	}
 }
