@@ -254,8 +254,9 @@ func TestNotFound(t *testing.T) {
 		t.Errorf("team: %v", err)
 	}
 	deleted := answering(t, 200, `{"key":"a","info":{"spend":1,"status":"deleted","deleted_at":"2026-11-24T00:00:00Z"}}`)
-	if _, err := deleted.KeyInfo(t.Context(), "a"); !errors.Is(err, litellm.ErrNotFound) {
-		t.Errorf("deleted key: %v", err)
+	_, err := deleted.KeyInfo(t.Context(), "a")
+	if failed := (*litellm.Error)(nil); !errors.Is(err, litellm.ErrNotFound) || errors.As(err, &failed) {
+		t.Errorf("deleted key: %v, want ErrNotFound and no failed request", err)
 	}
 	for _, status := range []string{`"active"`, `"expired"`, `"revoked"`, `null`} {
 		if _, err := answering(t, 200, `{"key":"a","info":{"spend":1,"status":`+status+`}}`).KeyInfo(t.Context(), "a"); err != nil {
