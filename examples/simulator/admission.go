@@ -121,7 +121,7 @@ func windowAccounts(sc scope, id, who string, windows []Window, reserves bool) [
 	var as []budgeted
 	for _, w := range windows {
 		as = append(as, budgeted{
-			account: account{sc, id, w.Duration}, limit: USD(w.MaxBudget), reserves: reserves, name: who + ":" + w.Duration,
+			account: account{sc, id, w.Duration}, limit: new(w.MaxBudget), reserves: reserves, name: who + ":" + w.Duration,
 			refusal: func(spend, limit float64) string {
 				return fmt.Sprintf("ExceededBudget: %s over %s budget. Spend=$%.4f, Limit=$%.2f", who, w.Duration, spend, limit)
 			},

@@ -89,11 +89,11 @@ func compareNullable[T any](a, b *T, compare func(a, b T) int) int {
 // keyList is GET /key/list.
 func (a *answer) keyList(r *http.Request) *response {
 	q := r.URL.Query()
-	page, bad := a.intParam(r, "page", 1, 1, 0)
+	page, bad := a.intParam(r, "page", 1, 0)
 	if bad != nil {
 		return bad
 	}
-	size, bad := a.intParam(r, "size", 10, 1, 100)
+	size, bad := a.intParam(r, "size", 10, 100)
 	if bad != nil {
 		return bad
 	}

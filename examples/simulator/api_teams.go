@@ -19,11 +19,11 @@ var teamOrders = map[string]func(a, b *Team) int{
 // teamList is GET /v2/team/list.
 func (a *answer) teamList(r *http.Request) *response {
 	q := r.URL.Query()
-	page, bad := a.intParam(r, "page", 1, 1, 0)
+	page, bad := a.intParam(r, "page", 1, 0)
 	if bad != nil {
 		return bad
 	}
-	size, bad := a.intParam(r, "page_size", 10, 1, 100)
+	size, bad := a.intParam(r, "page_size", 10, 100)
 	if bad != nil {
 		return bad
 	}
@@ -81,7 +81,7 @@ func (a *answer) teamInfo(r *http.Request) *response {
 			keys = append(keys, k)
 		}
 	}
-	if limit, bad := a.intParam(r, "key_limit", 0, 1, 0); a.release.is(limitsTeamKeys) {
+	if limit, bad := a.intParam(r, "key_limit", 0, 0); a.release.is(limitsTeamKeys) {
 		if bad != nil {
 			return bad
 		}

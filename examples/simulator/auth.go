@@ -38,7 +38,7 @@ var viewerRoutes = []string{"/key/info", "/v2/key/info", "/key/list", "/team/inf
 func (s *Simulator) authenticate(r *http.Request) (caller, *response) {
 	raw, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok || raw == "" {
-		return caller{}, s.authError(401, "auth_error", "Authentication Error, No api key passed in.")
+		return caller{}, s.authError(401, "Authentication Error, No api key passed in.")
 	}
 	if raw == s.masterKey {
 		return caller{role: Admin, userID: adminUser}, nil
@@ -47,7 +47,7 @@ func (s *Simulator) authenticate(r *http.Request) (caller, *response) {
 		if s.release.is(databaseDownIs503) {
 			return caller{}, noDatabase()
 		}
-		return caller{}, s.authError(401, "auth_error", "Authentication Error, "+driverText)
+		return caller{}, s.authError(401, "Authentication Error, "+driverText)
 	}
 	hash := raw
 	if strings.HasPrefix(raw, "sk-") {
@@ -66,7 +66,7 @@ func (s *Simulator) authenticate(r *http.Request) (caller, *response) {
 			fmt.Sprintf("Authentication Error - Expired Key. Key Expiry time %s and current time %s", k.Expires.UTC().Format(time.DateTime), now.Format(time.DateTime)))
 	}
 	if k.Blocked {
-		return caller{}, s.authError(401, "auth_error", "Authentication Error, Key is blocked. Update via `/key/unblock` if you're an admin.")
+		return caller{}, s.authError(401, "Authentication Error, Key is blocked. Update via `/key/unblock` if you're an admin.")
 	}
 	c := caller{role: InternalUser, key: k}
 	if u := s.db.users[k.UserID]; u != nil {
@@ -91,9 +91,9 @@ func (s *Simulator) authorize(c caller, r *http.Request) *response {
 	}
 	switch {
 	case c.role == Viewer && !s.release.is(viewerReadsAll) && !slices.Contains(viewerRoutes, path):
-		return s.authError(403, "auth_error", fmt.Sprintf("user not allowed to access this route, role= %s. Trying to access: %s", c.role, path))
+		return s.authError(403, fmt.Sprintf("user not allowed to access this route, role= %s. Trying to access: %s", c.role, path))
 	case c.role == InternalUser && path == "/budget/list":
-		return s.authError(401, "auth_error", fmt.Sprintf(
+		return s.authError(401, fmt.Sprintf(
 			"Authentication Error, Only proxy admin can be used to generate, delete, update info for new keys/users/teams. Route=%s. Your role=%s. Your user_id=%s", path, c.role, c.userID))
 	}
 	return nil
@@ -131,8 +131,8 @@ func (s *Simulator) unknownKey(raw, hash string) *response {
 }
 
 // authError is a refusal by the authentication itself.
-func (s *Simulator) authError(status int, kind, message string) *response {
-	return failure(status, kind, s.noParam(), message)
+func (s *Simulator) authError(status int, message string) *response {
+	return failure(status, "auth_error", s.noParam(), message)
 }
 
 // endpointError is an error that an endpoint raised and LiteLLM wrapped.

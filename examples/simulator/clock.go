@@ -29,6 +29,7 @@ type scaledClock struct {
 	speed         float64
 }
 
+// Now is the model's time.
 func (c scaledClock) Now() time.Time {
 	if c.origin.IsZero() {
 		return time.Now()
@@ -36,6 +37,7 @@ func (c scaledClock) Now() time.Time {
 	return c.start.Add(time.Duration(float64(time.Since(c.origin)) * c.speed))
 }
 
+// Speed is how much faster than the machine's time it runs.
 func (c scaledClock) Speed() float64 { return c.speed }
 
 // ManualClock is a clock that only Simulator.Step moves. After each step the lifetimes of all counters in Redis

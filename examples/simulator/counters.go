@@ -47,20 +47,26 @@ func (c *counters) get(ctx context.Context, name string) (v float64, ok bool) {
 	return v, err == nil
 }
 
-// add is INCRBYFLOAT followed by EXPIRE, by the release's rule; ok is false when Redis could not be written.
+// add is INCRBYFLOAT with EXPIRE, by the release's rule; ok is false when Redis could not be written.
 func (c *counters) add(ctx context.Context, name string, usd float64) (v float64, ok bool) {
 	c.end(ctx, name)
-	v, err := c.redis.IncrByFloat(ctx, c.key(name), usd).Result()
-	if err != nil {
-		return 0, false
-	}
+	arms := true
 	if c.release.is(ttlFromFirstWrite) {
-		if left, err := c.redis.PTTL(ctx, c.key(name)).Result(); err == nil && left > 0 {
-			return v, true
-		}
+		left, err := c.redis.PTTL(ctx, c.key(name)).Result()
+		arms = err != nil || left <= 0
 	}
-	c.arm(ctx, name)
-	return v, true
+	var sum *redis.FloatCmd
+	_, err := c.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
+		sum = p.IncrByFloat(ctx, c.key(name), usd)
+		if arms {
+			p.PExpire(ctx, c.key(name), c.lifetime(counterTTL))
+		}
+		return nil
+	})
+	if err == nil && arms {
+		c.deadlines[name] = c.clock.Now().Add(counterTTL)
+	}
+	return sum.Val(), err == nil
 }
 
 // arm sets a counter's remaining life to one TTL.

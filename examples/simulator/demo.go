@@ -30,8 +30,8 @@ func NewDemo(ctx context.Context, o Options) (*Simulator, error) {
 	}
 	s.AddUser(User{ID: "viewer", Role: Viewer})
 	s.AddKey(Key{Raw: DemoViewer, Alias: "budget-exporter", UserID: "viewer"})
-	s.PutBudget(Budget{ID: "acme-cap", MaxBudget: USD(20_000), Duration: "30d", ResetAt: renewed("30d", s.now())})
-	s.PutBudget(Budget{ID: "standard-tier", MaxBudget: USD(40), SoftBudget: USD(30), Duration: "30d", ResetAt: renewed("30d", s.now())})
+	s.PutBudget(Budget{ID: "acme-cap", MaxBudget: new(20_000.0), Duration: "30d", ResetAt: renewed("30d", s.now())})
+	s.PutBudget(Budget{ID: "standard-tier", MaxBudget: new(40.0), SoftBudget: new(30.0), Duration: "30d", ResetAt: renewed("30d", s.now())})
 	s.AddOrganization(Organization{ID: "acme", BudgetID: "acme-cap", Spend: 2_300})
 	s.addHealthyFleet()
 	s.addIncidentFleet()
@@ -50,9 +50,9 @@ func (s *Simulator) addHealthyFleet() {
 	for i, name := range demoTeams {
 		id := "team-" + strings.ToLower(name)
 		lead := strings.ToLower(name) + "-lead"
-		s.AddUser(User{ID: lead, Role: InternalUser, MaxBudget: USD(500)})
+		s.AddUser(User{ID: lead, Role: InternalUser, MaxBudget: new(500.0)})
 		team := Team{
-			ID: id, Alias: name, OrgID: "acme", MaxBudget: USD(2_000), BudgetDuration: "30d", ResetAt: renewed("30d", s.now()),
+			ID: id, Alias: name, OrgID: "acme", MaxBudget: new(2_000.0), BudgetDuration: "30d", ResetAt: renewed("30d", s.now()),
 			Members: []Member{{UserID: lead, Email: lead + "@example.com", Role: "admin"}},
 		}
 		for j, service := range demoServices {
@@ -97,7 +97,7 @@ func (s *Simulator) special(k *Key, busy *bool) {
 	case "mobile-batch": // blocked by hand
 		k.Blocked, *busy = true, false
 	case "mobile-dev": // may not spend at all
-		k.MaxBudget, k.Spend, k.TotalSpend = USD(0), 0, 0
+		k.MaxBudget, k.Spend, k.TotalSpend = new(0.0), 0, 0
 	}
 }
 
@@ -106,7 +106,7 @@ func (s *Simulator) demoKey(alias string, limit, spent float64) Key {
 	spend := math.Round(limit*spent*100) / 100
 	raw := demoBearer(alias)
 	return Key{
-		Raw: raw, Hash: Hash(raw), Alias: alias, MaxBudget: USD(limit), BudgetDuration: "30d", ResetAt: renewed("30d", s.now()),
+		Raw: raw, Hash: Hash(raw), Alias: alias, MaxBudget: new(limit), BudgetDuration: "30d", ResetAt: renewed("30d", s.now()),
 		Spend: spend, TotalSpend: 3 * spend,
 		CreatedAt: s.now().AddDate(0, 0, len(s.db.keys)-90),
 	}
@@ -116,7 +116,7 @@ func (s *Simulator) demoKey(alias string, limit, spent float64) Key {
 func (s *Simulator) addIncidentFleet() {
 	// Without a cap, for what races for its counter would be multiplied, too.
 	s.AddTeam(Team{ID: "team-storefront", Alias: "Storefront", Spend: 310.4})
-	s.AddTeam(Team{ID: BypassedTeamID, Alias: BypassedTeamAlias, Spend: BypassedReported, MaxBudget: USD(BypassedCap)})
+	s.AddTeam(Team{ID: BypassedTeamID, Alias: BypassedTeamAlias, Spend: BypassedReported, MaxBudget: new(BypassedCap)})
 	locked := s.demoKey(FalselyLockedAlias, FalselyLockedCap, 0)
 	locked.TeamID, locked.ResetAt, locked.BudgetDuration = "team-storefront", time.Time{}, ""
 	s.AddKey(locked)

@@ -87,10 +87,10 @@ func Delay(d time.Duration) Fault {
 func Truncate() Fault {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			real := record(next, r)
-			w.Header().Set("Content-Length", strconv.Itoa(real.body.Len()))
-			w.WriteHeader(real.code)
-			_, _ = w.Write(real.body.Bytes()[:real.body.Len()/2])
+			whole := record(next, r)
+			w.Header().Set("Content-Length", strconv.Itoa(whole.body.Len()))
+			w.WriteHeader(whole.code)
+			_, _ = w.Write(whole.body.Bytes()[:whole.body.Len()/2])
 			panic(http.ErrAbortHandler)
 		})
 	}
@@ -100,11 +100,11 @@ func Truncate() Fault {
 func Rewrite(change func(body []byte) []byte) Fault {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			real := record(next, r)
-			maps.Copy(w.Header(), real.header)
-			body := change(bytes.Clone(real.body.Bytes()))
+			whole := record(next, r)
+			maps.Copy(w.Header(), whole.header)
+			body := change(bytes.Clone(whole.body.Bytes()))
 			w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-			w.WriteHeader(real.code)
+			w.WriteHeader(whole.code)
 			_, _ = w.Write(body)
 		})
 	}
@@ -165,8 +165,13 @@ type recorder struct {
 	body   bytes.Buffer
 }
 
-func (r *recorder) Header() http.Header         { return r.header }
-func (r *recorder) WriteHeader(code int)        { r.code = code }
+// Header is the answer's header.
+func (r *recorder) Header() http.Header { return r.header }
+
+// WriteHeader keeps the status.
+func (r *recorder) WriteHeader(code int) { r.code = code }
+
+// Write keeps a part of the body.
 func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
 
 func record(h http.Handler, r *http.Request) *recorder {

@@ -105,9 +105,6 @@ type Budget struct {
 	UpdatedAt  time.Time
 }
 
-// USD is a cap of so many dollars.
-func USD(v float64) *float64 { return &v }
-
 // uiTeam is the team of the sessions of LiteLLM's own UI. Its keys are no virtual keys of anybody's.
 const uiTeam = "litellm-dashboard"
 
@@ -298,7 +295,7 @@ func (d *database) keyCap(k *Key, now time.Time) *float64 {
 	if limit == nil {
 		return nil
 	}
-	return USD(*limit + temporaryIncrease(k.Metadata, now))
+	return new(*limit + temporaryIncrease(k.Metadata, now))
 }
 
 func (d *database) linkedCap(budgetID string) *float64 {

@@ -55,8 +55,8 @@ func (s *Simulator) notNumber(name, input string) *response {
 	return s.invalid("int_parsing", name, "Input should be a valid integer, unable to parse string as an integer", input, nil)
 }
 
-func (s *Simulator) tooSmall(name, input string, least int) *response {
-	return s.invalid("greater_than_equal", name, "Input should be greater than or equal to "+strconv.Itoa(least), input, map[string]any{"ge": least})
+func (s *Simulator) tooSmall(name, input string) *response {
+	return s.invalid("greater_than_equal", name, "Input should be greater than or equal to 1", input, map[string]any{"ge": 1})
 }
 
 func (s *Simulator) tooLarge(name, input string, most int) *response {
@@ -151,8 +151,8 @@ func list[T any](dst []byte, items []T, each func(dst []byte, item T) []byte) []
 	return append(dst, ']')
 }
 
-// intParam reads a whole number from the query.
-func (s *Simulator) intParam(r *http.Request, name string, otherwise, least, most int) (int, *response) {
+// intParam reads a whole number, at least 1, from the query; most 0 is no bound.
+func (s *Simulator) intParam(r *http.Request, name string, otherwise, most int) (int, *response) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
 		return otherwise, nil
@@ -161,8 +161,8 @@ func (s *Simulator) intParam(r *http.Request, name string, otherwise, least, mos
 	switch {
 	case err != nil:
 		return 0, s.notNumber(name, text)
-	case n < least:
-		return 0, s.tooSmall(name, text, least)
+	case n < 1:
+		return 0, s.tooSmall(name, text)
 	case most > 0 && n > most:
 		return 0, s.tooLarge(name, text, most)
 	}

@@ -253,7 +253,7 @@ var teamInfoShape = []field[*Team]{
 	{name: "access_group_details", since: "1.101.6", empty: `null`},
 	{name: "organization_models", since: "1.106.10", empty: `null`},
 	{name: "model_max_budget_usage", since: "1.104.9", empty: `{}`},
-	{name: "caller_edit_access", since: "1.106.10", value: func(a *answer, t *Team) any { return a.callerEditAccess() }},
+	{name: "caller_edit_access", since: "1.106.10", value: func(a *answer, _ *Team) any { return a.callerEditAccess() }},
 }
 
 // budgetShape is a row of the budget table: /budget/list and nested.

@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"container/heap"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -9,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -87,7 +87,7 @@ func New(o Options) (*Simulator, error) {
 		shapes:   shapesOf(r),
 		db:       newDatabase(),
 		counters: &counters{o.Redis, o.Namespace, r, o.Clock, map[string]time.Time{}},
-		random:   rand.New(rand.NewPCG(o.Seed, 0)),
+		random:   rand.New(rand.NewPCG(o.Seed, 0)), //nolint:gosec // the same seed is to give the same traffic
 		healed:   map[Incident]bool{},
 	}
 	s.db.users[adminUser] = &User{ID: adminUser, Role: Admin}
@@ -161,29 +161,42 @@ type event struct {
 	happen func(context.Context)
 }
 
-// events is a heap of what will happen, and how many were ever planned.
+func (e event) before(o event) bool {
+	return e.at.Before(o.at) || e.at.Equal(o.at) && e.number < o.number
+}
+
+// events are what will happen, the next one last, and how many were ever planned.
 type events struct {
 	planned int
 	queue   []event
 }
 
-func (e *events) Len() int { return len(e.queue) }
-func (e *events) Less(i, j int) bool {
-	a, b := e.queue[i], e.queue[j]
-	return a.at.Before(b.at) || a.at.Equal(b.at) && a.number < b.number
+func (es *events) plan(at time.Time, happen func(context.Context)) {
+	es.planned++
+	e := event{at, es.planned, happen}
+	i, _ := slices.BinarySearchFunc(es.queue, e, func(a, b event) int {
+		if b.before(a) {
+			return -1
+		}
+		return 1
+	})
+	es.queue = slices.Insert(es.queue, i, e)
 }
-func (e *events) Swap(i, j int) { e.queue[i], e.queue[j] = e.queue[j], e.queue[i] }
-func (e *events) Push(x any)    { e.queue = append(e.queue, x.(event)) }
-func (e *events) Pop() any {
-	last := e.queue[len(e.queue)-1]
-	e.queue = e.queue[:len(e.queue)-1]
-	return last
+
+// next takes out the next event that is due by the given time.
+func (es *events) next(until time.Time) (event, bool) {
+	last := len(es.queue) - 1
+	if last < 0 || es.queue[last].at.After(until) {
+		return event{}, false
+	}
+	e := es.queue[last]
+	es.queue = es.queue[:last]
+	return e, true
 }
 
 // after plans something.
 func (s *Simulator) after(d time.Duration, happen func(context.Context)) {
-	s.events.planned++
-	heap.Push(&s.events, event{s.clock.Now().Add(d), s.events.planned, happen})
+	s.events.plan(s.clock.Now().Add(d), happen)
 }
 
 // every plans something again and again.
@@ -196,8 +209,7 @@ func (s *Simulator) every(d time.Duration, happen func(context.Context)) {
 
 // happen lets everything happen that is due.
 func (s *Simulator) happen(ctx context.Context, until time.Time, setClock func(time.Time)) {
-	for s.events.Len() > 0 && !s.events.queue[0].at.After(until) {
-		e := heap.Pop(&s.events).(event)
+	for e, due := s.events.next(until); due; e, due = s.events.next(until) {
 		setClock(e.at)
 		e.happen(ctx)
 	}
@@ -211,12 +223,12 @@ func (s *Simulator) AddKey(k Key) Key {
 }
 
 // AddKeys adds n keys, each made by the given function of its number, and created a millisecond after the one before.
-func (s *Simulator) AddKeys(n int, make func(i int) Key) {
+func (s *Simulator) AddKeys(n int, key func(i int) Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	first := s.now().Add(-time.Duration(n) * time.Millisecond)
 	for i := range n {
-		k := make(i)
+		k := key(i)
 		k.CreatedAt = first.Add(time.Duration(i) * time.Millisecond)
 		s.addKey(k)
 	}
