@@ -34,7 +34,7 @@ type LiteLLM struct {
 	MaxBusyRatio float64                    // share of wall time that requests may make up, above 0 and at most 1
 }
 
-// Format prints l without HTTP, whose secrets fmt would print in clear.
+// Format prints l without HTTP: of that %#v, among others, would show secrets.
 func (l LiteLLM) Format(s fmt.State, _ rune) {
 	_, _ = io.WriteString(s, "{LiteLLM at "+l.URL+"}")
 }

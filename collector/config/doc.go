@@ -11,7 +11,7 @@
 //     null in the file, there is no Redis; not in the file, the environment says.
 //   - In the environment, the variables are those that LiteLLM reads, and win as they do there:
 //     REDIS_CLUSTER_NODES, then REDIS_URL, then REDIS_SENTINEL_NODES with REDIS_SERVICE_NAME, then REDIS_HOST.
-//     With REDIS_URL all the others are ignored. Each secret can be in a file named by its variable with _FILE.
+//     With REDIS_URL in use, all others are ignored. Each secret can be in a file named by its variable with _FILE.
 //   - Two sources of one secret in the same place (both api_key and api_key_file, both REDIS_PASSWORD and
 //     REDIS_PASSWORD_FILE) are an error, never a matter of precedence.
 //

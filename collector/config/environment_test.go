@@ -2,6 +2,7 @@ package config
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"io"
 	"log"
@@ -148,17 +149,55 @@ func TestBadEnvironment(t *testing.T) {
 	}
 }
 
-// TestCertificateNames: a certificate for another name is refused, but not where the name is not to be checked;
-// one of an unknown authority always is.
-func TestCertificateNames(t *testing.T) {
+// tlsServer starts a server whose certificate is for example.com, and writes that certificate to ca and, with
+// its key, to pair.
+func tlsServer(t *testing.T) (address, ca, pair string) {
+	t.Helper()
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are what is tested
 	server.StartTLS()
-	defer server.Close()
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+	t.Cleanup(server.Close)
+	key, err := x509.MarshalPKCS8PrivateKey(server.TLS.Certificates[0].PrivateKey)
+	if err != nil {
 		t.Fatal(err)
 	}
+	ca, pair = filepath.Join(t.TempDir(), "ca.pem"), filepath.Join(t.TempDir(), "pair.pem")
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	both := append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), certificate...)
+	for file, content := range map[string][]byte{ca: certificate, pair: both} {
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return server.Listener.Addr().String(), ca, pair
+}
+
+// TestCertificateFiles: certificates in the file are found relative to it, and a client certificate and key may
+// be in one file, as for redis-py.
+func TestCertificateFiles(t *testing.T) {
+	_, ca, pair := tlsServer(t)
+	content := `
+litellm: {url: https://litellm.test, api_key: sk-SECRET, tls_config: {ca_file: ca.pem}}
+redis: {url: rediss://redis.test, tls_config: {ca_file: ca.pem}}
+`
+	c, err := Parse(filepath.Join(filepath.Dir(ca), "config.yml"), []byte(content), environment{}.lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.LiteLLM.HTTP.TLSConfig.CAFile != ca || c.Redis.TLS.RootCAs == nil {
+		t.Errorf("got ca_file %s for LiteLLM, %v for Redis", c.LiteLLM.HTTP.TLSConfig.CAFile, c.Redis.TLS.RootCAs)
+	}
+
+	c = load(t, "", litellmOnly.with("REDIS_HOST", "redis.test", "REDIS_SSL", "True", "REDIS_SSL_CERTFILE", pair))
+	if got, err := c.Redis.TLS.GetClientCertificate(nil); err != nil || len(got.Certificate) != 1 || got.PrivateKey == nil {
+		t.Errorf("client certificate: got %v, %v", got, err)
+	}
+}
+
+// TestCertificateNames: a certificate for another name is refused, but not where the name is not to be checked;
+// one of an unknown authority always is.
+func TestCertificateNames(t *testing.T) {
+	address, ca, _ := tlsServer(t)
 	tests := []struct {
 		name string
 		env  []string
@@ -173,7 +212,7 @@ func TestCertificateNames(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			c := load(t, "", litellmOnly.with("REDIS_SSL", "True").with(test.env...))
-			conn, err := tls.Dial("tcp", server.Listener.Addr().String(), c.Redis.TLS)
+			conn, err := tls.Dial("tcp", address, c.Redis.TLS)
 			if err == nil {
 				_ = conn.Close()
 			}

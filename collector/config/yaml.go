@@ -117,7 +117,7 @@ func (l *loader) checkMapping(n *yaml.Node, fields map[string]reflect.Type, othe
 			t = others
 		}
 		if t == nil {
-			if !fieldName.MatchString(name.Value) { // it may be a misplaced secret
+			if !fieldName.MatchString(name.Value) || strings.HasPrefix(name.Value, "sk-") { // it may be a misplaced secret
 				at = path
 			}
 			l.wrongAt(name.Line, at, "unknown field: known here are %s", strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
@@ -139,7 +139,7 @@ func (l *loader) checkMapping(n *yaml.Node, fields map[string]reflect.Type, othe
 	n.Content = kept
 }
 
-var fieldName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
+var fieldName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,30}$`)
 
 var fileField = regexp.MustCompile(`_file$|\.files\[\d+\]$`)
 
