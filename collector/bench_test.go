@@ -3,6 +3,7 @@ package collector
 import (
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"testing"
 	"time"
@@ -149,6 +150,9 @@ func gather(b *testing.B, reg *prometheus.Registry, w io.Writer) (series int) {
 	return series
 }
 
+// rounds is how often each contestant runs; its fastest round counts, the others were disturbed.
+const rounds = 3
+
 // BenchmarkScrape measures collection alone (gather) and with the text exposition (expose), and how many times as
 // long the rivals take for the same series in the same run.
 func BenchmarkScrape(b *testing.B) {
@@ -162,13 +166,13 @@ func BenchmarkScrape(b *testing.B) {
 				contestants := []struct {
 					name      string
 					collector prometheus.Collector
-					took      time.Duration
+					fastest   time.Duration
 				}{
-					{"ours", ours(keys, n), 0},
-					{"constmetrics", constMetrics{keys}, 0},
-					{"gaugevecs", newGaugeVecs(keys), 0},
+					{"ours", ours(keys, n), math.MaxInt64},
+					{"constmetrics", constMetrics{keys}, math.MaxInt64},
+					{"gaugevecs", newGaugeVecs(keys), math.MaxInt64},
 				}
-				for range b.N {
+				for range rounds * b.N {
 					for i := range contestants {
 						c := &contestants[i]
 						reg := prometheus.NewRegistry()
@@ -176,17 +180,17 @@ func BenchmarkScrape(b *testing.B) {
 						runtime.GC()
 						start := time.Now()
 						series := gather(b, reg, stage.to)
-						c.took += time.Since(start)
+						c.fastest = min(c.fastest, time.Since(start))
 						if series != 12*n {
 							b.Fatalf("%s has %d series, not %d", c.name, series, 12*n)
 						}
 					}
 				}
-				took := contestants[0].took
-				b.ReportMetric(float64(took.Nanoseconds())/float64(b.N), "ns/op")
-				b.ReportMetric(float64(took.Nanoseconds())/float64(b.N*12*n), "ns/series")
+				fastest := contestants[0].fastest
+				b.ReportMetric(float64(fastest.Nanoseconds()), "ns/op")
+				b.ReportMetric(float64(fastest.Nanoseconds())/float64(12*n), "ns/series")
 				for _, rival := range contestants[1:] {
-					b.ReportMetric(rival.took.Seconds()/took.Seconds(), "x_vs_"+rival.name)
+					b.ReportMetric(rival.fastest.Seconds()/fastest.Seconds(), "x_vs_"+rival.name)
 				}
 			})
 		}
