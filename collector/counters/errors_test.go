@@ -44,9 +44,9 @@ func TestAnswersThatFailTheSource(t *testing.T) {
 				return tt.answer + "\r\n"
 			})
 			readings, err := open(t, address, nil).Read(t.Context(), []string{"a", "b"})
-			e := wantReason(t, err, tt.reason)
-			if !strings.Contains(e.Error(), address) || !strings.Contains(e.Error(), tt.answer[1:]) {
-				t.Errorf("the text names neither the address nor the answer: %v", e)
+			wantReason(t, err, tt.reason)
+			if !strings.Contains(err.Error(), address) || !strings.Contains(err.Error(), tt.answer[1:]) {
+				t.Errorf("the text names not both the address and the answer: %v", err)
 			}
 			for _, got := range readings {
 				if got.State != budget.CounterUnread {
@@ -72,13 +72,14 @@ func TestHangingRedisReturnsByTheTimeout(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := open(t, fakeRedis(t, answer), func(o *counters.Options) { o.Timeout = timeout })
 			start := time.Now()
-			readings, err := r.Read(t.Context(), make([]string, 5000))
+			const names = 50_000 // a hundred batches, of which only the first may take its time
+			readings, err := r.Read(t.Context(), make([]string, names))
 			wantReason(t, err, counters.Timeout)
-			if took := time.Since(start); took > 5*timeout {
+			if took := time.Since(start); took > 20*timeout {
 				t.Errorf("it took %s, with a timeout of %s", took, timeout)
 			}
-			if len(readings) != 5000 {
-				t.Errorf("%d readings for 5000 names", len(readings))
+			if len(readings) != names {
+				t.Errorf("%d readings for %d names", len(readings), names)
 			}
 		})
 	}
@@ -150,7 +151,7 @@ func TestPassword(t *testing.T) {
 
 	// A password that changes does not end connections; what ends them may come at any time.
 	admin := s.Client(t).Conn()
-	defer admin.Close()
+	defer func() { _ = admin.Close() }()
 	if err := admin.ConfigSet(t.Context(), "requirepass", rotated).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -231,9 +232,9 @@ func TestMissingGrantsAreNamed(t *testing.T) {
 				o.Username, o.Password, o.DB = tt.user, password("pw"), tt.db
 			})
 			readings, err := r.Read(t.Context(), []string{"spend:key:a"})
-			e := wantReason(t, err, counters.NoPerm)
-			if !strings.Contains(e.Err.Error(), tt.named) {
-				t.Errorf("%v does not name %q", e, tt.named)
+			wantReason(t, err, counters.NoPerm)
+			if cause := errors.Unwrap(err).Error(); !strings.Contains(cause, tt.named) {
+				t.Errorf("%s does not name %q", cause, tt.named)
 			}
 			if readings[0].State != budget.CounterUnread {
 				t.Errorf("read %+v, want unread", readings[0])

@@ -26,7 +26,7 @@ func fakeRedis(t *testing.T, answer func(command []string) string) string {
 				return
 			}
 			go func() {
-				defer conn.Close()
+				defer func() { _ = conn.Close() }()
 				in := bufio.NewReader(conn)
 				for {
 					command, err := readCommand(in)

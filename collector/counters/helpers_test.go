@@ -13,16 +13,16 @@ import (
 )
 
 // fill stores so many counters, the i-th with the value i/4, and returns their names.
-func fill(t testing.TB, s *redistest.Server, n int) []string {
-	t.Helper()
+func fill(tb testing.TB, s *redistest.Server, n int) []string {
+	tb.Helper()
 	names := make([]string, n)
-	pipe := s.Client(t).Pipeline()
+	pipe := s.Client(tb).Pipeline()
 	for i := range names {
 		names[i] = "spend:key:" + strconv.Itoa(i)
 		pipe.Set(context.Background(), names[i], float64(i)/4, time.Hour)
 	}
 	if _, err := pipe.Exec(context.Background()); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return names
 }
@@ -36,26 +36,16 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-// statCalls is how often a command ran, by INFO commandstats.
-func statCalls(stats, command string) int {
-	m := regexp.MustCompile(`cmdstat_` + regexp.QuoteMeta(command) + `:calls=(\d+)`).FindStringSubmatch(stats)
-	if m == nil {
-		return 0
-	}
-	n, _ := strconv.Atoi(m[1]) // digits
-	return n
-}
-
 // statMicroseconds is how long one run of a command took on average, by INFO commandstats; NaN if it never ran.
-func statMicroseconds(t testing.TB, stats, command string) float64 {
-	t.Helper()
+func statMicroseconds(tb testing.TB, stats, command string) float64 {
+	tb.Helper()
 	m := regexp.MustCompile(`cmdstat_` + regexp.QuoteMeta(command) + `:.*usec_per_call=([\d.]+)`).FindStringSubmatch(stats)
 	if m == nil {
 		return math.NaN()
 	}
 	us, err := strconv.ParseFloat(m[1], 64)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return us
 }

@@ -3,6 +3,7 @@ package counters_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"regexp"
 	"slices"
@@ -44,7 +45,7 @@ func TestLeastPrivilegedUserReadsEverything(t *testing.T) {
 	if got := read(t, db1, "spend:key:a")[0]; got.State != budget.CounterAbsent {
 		t.Errorf("database 1: %+v, want absent", got)
 	}
-	if denied := s.Do(t, "ACL", "LOG"); len(denied.([]any)) > 0 {
+	if denied := fmt.Sprint(s.Do(t, "ACL", "LOG")); denied != "[]" {
 		t.Errorf("Redis denied: %v", denied)
 	}
 }
@@ -130,7 +131,9 @@ func monitor(t *testing.T, s *redistest.Server) (next func() string) {
 		}
 		return line
 	}
-	fmt.Fprint(conn, "MONITOR\r\n")
+	if _, err := io.WriteString(conn, "MONITOR\r\n"); err != nil {
+		t.Fatal(err)
+	}
 	if line := next(); line != "+OK\r\n" {
 		t.Fatalf("MONITOR answers %q", line)
 	}

@@ -111,7 +111,8 @@ func (r *Reader) Read(ctx context.Context, names []string) ([]budget.Counter, er
 	if isReason(bareErr, NoPerm) && err == nil {
 		return prefixed, nil // a user who may read prefixed counters only
 	}
-	if form, _ = r.found(bare, Bare); form != Bare && bareErr == nil {
+	r.found(bare, Bare)
+	if err == nil && bareErr == nil {
 		r.forget()
 	}
 	return bare, cmp.Or(bareErr, err)
@@ -158,7 +159,7 @@ func (r *Reader) found(readings []budget.Counter, in Form) (form Form, lately bo
 	return r.form, time.Since(r.foundAt) < formKept
 }
 
-// forget goes back to not knowing the form, once no counter was found in it for long enough.
+// forget goes back to not knowing the form when no counter was found in it lately.
 func (r *Reader) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -31,18 +31,18 @@ type process struct {
 
 // launch starts a program on a configuration file and waits until its log contains the text that says that it
 // serves. The process is killed in the test's cleanup.
-func launch(t testing.TB, program, configFile, readyText string) (*process, error) {
-	t.Helper()
+func launch(tb testing.TB, program, configFile, readyText string) (*process, error) {
+	tb.Helper()
 	// The program's own log is the one witness that cannot be mistaken for another server on the same port.
-	p := &process{cmd: exec.Command(lookup(t, program), configFile), exited: make(chan struct{})}
+	p := &process{cmd: exec.Command(lookup(tb, program), configFile), exited: make(chan struct{})}
 	p.cmd.Dir = filepath.Dir(configFile)
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
-		t.Fatalf("redistest: %v", err)
+		tb.Fatalf("redistest: %v", err)
 	}
 	p.cmd.Stderr = p.cmd.Stdout
 	if err := p.cmd.Start(); err != nil {
-		t.Fatalf("redistest: cannot start %s: %v", program, err)
+		tb.Fatalf("redistest: cannot start %s: %v", program, err)
 	}
 	ready := make(chan struct{})
 	go func() {
@@ -59,7 +59,7 @@ func launch(t testing.TB, program, configFile, readyText string) (*process, erro
 		}
 		_ = p.cmd.Wait() // it ends by being killed, which is no error here
 	}()
-	t.Cleanup(p.kill)
+	tb.Cleanup(p.kill)
 
 	select {
 	case <-ready:
@@ -84,19 +84,19 @@ func (p *process) output() string {
 }
 
 // lookup finds a program, or fails the test saying which Debian package has it.
-func lookup(t testing.TB, program string) string {
-	t.Helper()
+func lookup(tb testing.TB, program string) string {
+	tb.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
 		// Debian names its packages as the programs.
-		t.Fatalf("redistest: %s is not in PATH; install Debian's package of that name (apt-get install %s)", program, program)
+		tb.Fatalf("redistest: %s is not in PATH; install Debian's package of that name (apt-get install %s)", program, program)
 	}
 	return path
 }
 
 // retry runs start until it succeeds, for a port may be taken between finding and binding it.
-func retry(t testing.TB, start func() error) {
-	t.Helper()
+func retry(tb testing.TB, start func() error) {
+	tb.Helper()
 	var errs []error
 	for range attempts {
 		err := start()
@@ -105,20 +105,20 @@ func retry(t testing.TB, start func() error) {
 		}
 		errs = append(errs, err)
 	}
-	t.Fatalf("redistest: %v", errors.Join(errs...))
+	tb.Fatalf("redistest: %v", errors.Join(errs...))
 }
 
 // freePort finds a free port on loopback.
-func freePort(t testing.TB) int {
-	t.Helper()
+func freePort(tb testing.TB) int {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatalf("redistest: no free port: %v", err)
+		tb.Fatalf("redistest: no free port: %v", err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	addr, ok := l.Addr().(*net.TCPAddr)
 	if !ok {
-		t.Fatalf("redistest: %v is no TCP address", l.Addr())
+		tb.Fatalf("redistest: %v is no TCP address", l.Addr())
 	}
 	return addr.Port
 }
@@ -126,11 +126,11 @@ func freePort(t testing.TB) int {
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // waitFor waits until a condition holds.
-func waitFor(t testing.TB, what string, holds func() bool) {
-	t.Helper()
+func waitFor(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
 	for deadline := time.Now().Add(startWithin); !holds(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("redistest: still waiting for %s after %s", what, startWithin)
+			tb.Fatalf("redistest: still waiting for %s after %s", what, startWithin)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

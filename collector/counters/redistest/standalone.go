@@ -24,33 +24,38 @@ type Server struct {
 	Addr   string // host:port
 	CAFile string // PEM of the authority that signed the server's certificate; "" without TLS
 
-	tls      *tls.Config
-	password string
-	bus      int // port of the cluster bus
-	process  *process
+	tls       *tls.Config
+	password  string
+	clustered bool
+	bus       int // port of the cluster bus, when clustered
+	process   *process
 }
 
 // Standalone starts a Redis of its own, without persistence.
-func Standalone(t testing.TB, config ...string) *Server {
-	t.Helper()
+func Standalone(tb testing.TB, config ...string) *Server {
+	tb.Helper()
 	s := &Server{}
-	s.run(t, config)
+	s.run(tb, config)
 	return s
 }
 
 // run starts the server on a free port.
-func (s *Server) run(t testing.TB, config []string) {
-	t.Helper()
+func (s *Server) run(tb testing.TB, config []string) {
+	tb.Helper()
 	s.password = password(config)
-	retry(t, func() (err error) {
-		port := freePort(t)
+	retry(tb, func() (err error) {
+		port := freePort(tb)
 		listen := fmt.Sprintf("port %d", port)
 		if s.tls != nil {
 			listen = fmt.Sprintf("port 0\ntls-port %d", port)
 		}
+		if s.clustered { // the default port of the bus, 10000 higher, may be no port at all
+			s.bus = freePort(tb)
+			listen += fmt.Sprintf("\ncluster-enabled yes\ncluster-port %d", s.bus)
+		}
 		lines := append([]string{"bind 127.0.0.1", listen, `save ""`, "appendonly no"}, config...)
 		s.Addr = loopback(port)
-		s.process, err = launch(t, "redis-server", writeConfig(t, lines), "Ready to accept connections")
+		s.process, err = launch(tb, "redis-server", writeConfig(tb, lines), "Ready to accept connections")
 		return err
 	})
 }
@@ -65,11 +70,11 @@ func password(config []string) string {
 	return ""
 }
 
-func writeConfig(t testing.TB, lines []string) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "redis.conf")
+func writeConfig(tb testing.TB, lines []string) string {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), "redis.conf")
 	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-		t.Fatalf("redistest: %v", err)
+		tb.Fatalf("redistest: %v", err)
 	}
 	return file
 }
@@ -79,10 +84,10 @@ func (s *Server) TLSConfig() *tls.Config { return s.tls.Clone() }
 
 // Client connects as the default user, who may do everything unless the configuration says otherwise. It is
 // closed in the test's cleanup.
-func (s *Server) Client(t testing.TB) *redis.Client {
-	t.Helper()
+func (s *Server) Client(tb testing.TB) *redis.Client {
+	tb.Helper()
 	c := s.client()
-	t.Cleanup(func() { _ = c.Close() })
+	tb.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
@@ -99,11 +104,11 @@ func (s *Server) client() *redis.Client {
 
 // Do runs one command as the default user and fails the test when Redis answers with an error. The answer is
 // nil where Redis has none.
-func (s *Server) Do(t testing.TB, args ...any) any {
-	t.Helper()
+func (s *Server) Do(tb testing.TB, args ...any) any {
+	tb.Helper()
 	answer, err := s.try(args...)
 	if err != nil && !errors.Is(err, redis.Nil) {
-		t.Fatalf("redistest: %v at %s: %v", args, s.Addr, err)
+		tb.Fatalf("redistest: %v at %s: %v", args, s.Addr, err)
 	}
 	return answer
 }
@@ -111,7 +116,7 @@ func (s *Server) Do(t testing.TB, args ...any) any {
 // try runs one command on a connection of its own.
 func (s *Server) try(args ...any) (any, error) {
 	c := s.client()
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	return c.Do(context.Background(), args...).Result()
 }
 
@@ -122,11 +127,11 @@ func (s *Server) flat(args ...any) map[any]any {
 	return pairs
 }
 
-func (s *Server) port(t testing.TB) string {
-	t.Helper()
+func (s *Server) port(tb testing.TB) string {
+	tb.Helper()
 	_, port, err := net.SplitHostPort(s.Addr)
 	if err != nil {
-		t.Fatalf("redistest: %v", err)
+		tb.Fatalf("redistest: %v", err)
 	}
 	return port
 }

@@ -18,16 +18,16 @@ import (
 
 // StandaloneTLS starts a Redis of its own that speaks TLS only, with a certificate for 127.0.0.1 and localhost
 // from an authority made for this server.
-func StandaloneTLS(t testing.TB, config ...string) *Server {
-	t.Helper()
-	files := newCertificates(t)
+func StandaloneTLS(tb testing.TB, config ...string) *Server {
+	tb.Helper()
+	files := newCertificates(tb)
 	authority := x509.NewCertPool()
 	pemCA, err := os.ReadFile(files.ca)
 	if err != nil || !authority.AppendCertsFromPEM(pemCA) {
-		t.Fatalf("redistest: the authority's certificate cannot be read back: %v", err)
+		tb.Fatalf("redistest: the authority's certificate cannot be read back: %v", err)
 	}
 	s := &Server{CAFile: files.ca, tls: &tls.Config{RootCAs: authority, MinVersion: tls.VersionTLS12}}
-	s.run(t, append([]string{
+	s.run(tb, append([]string{
 		"tls-cert-file " + files.cert,
 		"tls-key-file " + files.key,
 		"tls-ca-cert-file " + files.ca,
@@ -39,12 +39,12 @@ func StandaloneTLS(t testing.TB, config ...string) *Server {
 // certificates are the PEM files of an authority and of a server's certificate with its key.
 type certificates struct{ ca, cert, key string }
 
-func newCertificates(t testing.TB) certificates {
-	t.Helper()
+func newCertificates(tb testing.TB) certificates {
+	tb.Helper()
 	fatal := func(err error) {
 		if err != nil {
-			t.Helper()
-			t.Fatalf("redistest: no certificate: %v", err)
+			tb.Helper()
+			tb.Fatalf("redistest: no certificate: %v", err)
 		}
 	}
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -78,7 +78,7 @@ func newCertificates(t testing.TB) certificates {
 	keyDER, err := x509.MarshalPKCS8PrivateKey(serverKey)
 	fatal(err)
 
-	dir := t.TempDir()
+	dir := tb.TempDir()
 	write := func(name, kind string, der []byte) string {
 		file := filepath.Join(dir, name)
 		fatal(os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))

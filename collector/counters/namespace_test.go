@@ -1,0 +1,123 @@
+package counters_test
+
+import (
+	"strings"
+	"testing"
+
+	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/counters"
+	"litellm_budget_exporter/collector/counters/redistest"
+)
+
+func inNamespace(ns string) func(*counters.Options) {
+	return func(o *counters.Options) { o.Namespace = ns }
+}
+
+func TestFormOfTheNames(t *testing.T) {
+	const absent = -1.0
+	tests := []struct {
+		name      string
+		namespace string
+		stored    map[string]string
+		form      counters.Form
+		a, b      float64 // of spend:key:a and spend:key:b
+	}{
+		{"no namespace", "", map[string]string{"spend:key:a": "1"}, counters.Bare, 1, absent},
+		{"no namespace, prefixed ones of others", "", map[string]string{"ns:spend:key:a": "1"}, counters.Bare, absent, absent},
+		{"prefixed", "ns", map[string]string{"ns:spend:key:a": "1"}, counters.Prefixed, 1, absent},
+		{"bare", "ns", map[string]string{"spend:key:a": "1"}, counters.Bare, 1, absent},
+		{"never a mixture", "ns", map[string]string{"ns:spend:key:a": "1", "spend:key:b": "2"}, counters.Prefixed, 1, absent},
+		{"prefixed wins", "ns", map[string]string{"ns:spend:key:a": "1", "spend:key:a": "2", "spend:key:b": "2"}, counters.Prefixed, 1, absent},
+		{"nothing", "ns", nil, counters.Unprobed, absent, absent},
+		{"bare up to 1.99.4", "spend", map[string]string{"spend:key:a": "1"}, counters.Bare, 1, absent},
+		{"prefixed from 1.101.0 on", "spend", map[string]string{"spend:spend:key:a": "1"}, counters.Prefixed, 1, absent},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := redistest.Standalone(t)
+			for key, value := range tt.stored {
+				s.Do(t, "SET", key, value, "EX", 60)
+			}
+			r := open(t, s.Addr, inNamespace(tt.namespace))
+			for i, got := range read(t, r, "spend:key:a", "spend:key:b") {
+				want := []float64{tt.a, tt.b}[i]
+				if (got.State == budget.CounterAbsent) != (want == absent) || (want != absent && got.Value != want) {
+					t.Errorf("counter %d is read as %+v, want %v", i, got, want)
+				}
+			}
+			if got := r.Form(); got != tt.form {
+				t.Errorf("form is %q, want %q", got, tt.form)
+			}
+		})
+	}
+}
+
+func TestPrefixedCountersWinAsSoonAsTheyAppear(t *testing.T) {
+	s := redistest.Standalone(t)
+	r := open(t, s.Addr, inNamespace("spend"))
+	s.Do(t, "SET", "spend:key:a", "1") // left behind for ever
+	read(t, r, "spend:key:a")
+	s.Do(t, "SET", "spend:spend:key:a", "2", "EX", 60)
+	if got := read(t, r, "spend:key:a")[0]; got.Value != 2 || r.Form() != counters.Prefixed {
+		t.Errorf("read %+v in form %q, want the prefixed 2", got, r.Form())
+	}
+}
+
+func TestColdPrefixedCountersAreNoReasonToReadBareOnes(t *testing.T) {
+	s := redistest.Standalone(t)
+	r := open(t, s.Addr, inNamespace("ns"))
+	s.Do(t, "SET", "ns:spend:key:a", "1", "EX", 60)
+	s.Do(t, "SET", "spend:key:b", "2") // of another LiteLLM in the same Redis
+	read(t, r, "spend:key:a")
+	if got := read(t, r, "spend:key:b")[0]; got.State != budget.CounterAbsent || r.Form() != counters.Prefixed {
+		t.Errorf("read %+v in form %q, want an absent prefixed one", got, r.Form())
+	}
+}
+
+func TestFormIsGivenUpWhenItsCountersAreGone(t *testing.T) {
+	s := redistest.Standalone(t)
+	r := open(t, s.Addr, inNamespace("ns"))
+	s.Do(t, "SET", "ns:spend:key:a", "1", "EX", 60)
+	read(t, r, "spend:key:a")
+	s.Do(t, "DEL", "ns:spend:key:a")
+	s.Do(t, "SET", "spend:key:a", "2", "EX", 60)
+
+	counters.AgeForm(r)
+	if got := read(t, r, "spend:key:a")[0]; got.Value != 2 || r.Form() != counters.Bare {
+		t.Errorf("read %+v in form %q, want the bare 2", got, r.Form())
+	}
+	s.Do(t, "DEL", "spend:key:a")
+	read(t, r, "spend:key:a")
+	if r.Form() != counters.Bare {
+		t.Errorf("form is %q right after the last bare counter, want bare", r.Form())
+	}
+	counters.AgeForm(r)
+	read(t, r, "spend:key:a")
+	if r.Form() != counters.Unprobed {
+		t.Errorf("form is %q without any counter, want none", r.Form())
+	}
+}
+
+func TestNamespaceWithoutGrantForPrefixedCounters(t *testing.T) {
+	s := redistest.Standalone(t, "user bare_only on >pw ~spend:* -@all +get +pttl")
+	_, err := open(t, s.Addr, func(o *counters.Options) {
+		o.Username, o.Password, o.Namespace = "bare_only", password("pw"), "ns"
+	}).Read(t.Context(), []string{"spend:key:a"})
+	if wantReason(t, err, counters.NoPerm); !strings.Contains(err.Error(), "+get") {
+		t.Errorf("%v does not say what to grant", err)
+	}
+}
+
+func TestUnreadFormIsNotJudged(t *testing.T) {
+	s := redistest.Standalone(t)
+	r := open(t, s.Addr, inNamespace("ns"))
+	s.Do(t, "SET", "ns:spend:key:a", "1", "EX", 60)
+	read(t, r, "spend:key:a")
+	s.Kill()
+	counters.AgeForm(r)
+	readings, err := r.Read(t.Context(), []string{"spend:key:a"})
+	wantReason(t, err, counters.Connection)
+	if readings[0].State != budget.CounterUnread || r.Form() != counters.Prefixed {
+		t.Errorf("read %+v in form %q, want nothing, and the form as it was", readings[0], r.Form())
+	}
+}
