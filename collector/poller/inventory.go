@@ -82,7 +82,8 @@ func (p *Poller) sweep(ctx context.Context) error {
 }
 
 // eachInterval returns what is done between the pages of a sweep that takes longer than the interval: what is due
-// every interval in any case. Such a stretch of a sweep counts as a cycle that succeeded.
+// every interval in any case. Such a stretch of a sweep counts as a cycle that succeeded. A list that has become
+// shorter needs nothing here: sweeps that take so long follow each other without a pause.
 func (p *Poller) eachInterval() func(context.Context) error {
 	due := time.Now().Add(p.options.Inventory)
 	return func(ctx context.Context) error {
@@ -112,7 +113,6 @@ func (p *Poller) readNewest(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		p.noteTotal(budget.Key, page.Total)
 		made, err := p.withLinks(ctx, p.unknown(page.Rows))
 		if err != nil {
 			return err
@@ -149,18 +149,6 @@ func (p *Poller) takeNewest(rows []*budget.Row) (first bool) {
 	return first
 }
 
-// noteTotal asks for a sweep at once when LiteLLM's list has become shorter.
-func (p *Poller) noteTotal(scope budget.Scope, total int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if r := p.rosters[scope]; r != nil {
-		if total < r.total {
-			wake(p.sweepNow)
-		}
-		r.total = total
-	}
-}
-
 // readBudgets reads the budget table, where some entity takes its cap from it: editing a budget does not touch
 // the rows that are linked to it. Named entities are read with their budgets.
 func (p *Poller) readBudgets(ctx context.Context) error {
@@ -180,7 +168,7 @@ func (p *Poller) readBudgets(ctx context.Context) error {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.judge.SetBudgets(budgets, now)
+	p.judge.SetBudgets(budgets)
 	p.refresh(now, func(r *budget.Row) bool { return r.Link.State == budget.LinkTo })
 	return nil
 }

@@ -29,6 +29,15 @@ type source struct {
 
 type failure struct {
 	reason, text string
+	retryAfter   time.Duration // what LiteLLM asks to wait at least
+}
+
+func failureOf(err error) failure {
+	f := failure{reason: reasonOf(err), text: err.Error()}
+	if l, ok := errors.AsType[*litellm.Error](err); ok {
+		f.retryAfter = l.RetryAfter
+	}
+	return f
 }
 
 func newSource(name budget.Source) *source {
@@ -76,16 +85,19 @@ func (s *source) progress(now time.Time) {
 	}
 }
 
-// fail takes in a failed cycle of a loop and says whether it is news.
-func (s *source) fail(loop string, f failure, now time.Time) bool {
-	known, failed := s.failing[loop]
+// fail takes in a failed cycle of a loop and says whether its reason is news.
+func (s *source) fail(loop string, f failure, now time.Time) (news bool) {
+	news = true
+	for _, known := range s.failing {
+		news = news && known.reason != f.reason
+	}
 	s.failing[loop], s.tried = f, true
 	wait := s.trouble
 	if slices.Contains(refusals, f.reason) {
 		wait = s.refusal
 	}
-	s.retryAt = now.Add(wait.NextBackOff())
-	return !failed || known.reason != f.reason
+	s.retryAt = now.Add(max(wait.NextBackOff(), f.retryAfter))
+	return news
 }
 
 // succeed takes in a whole cycle of a loop and says whether the source is up again because of it.
@@ -128,7 +140,7 @@ func (s *source) state() budget.SourceState {
 
 // failed records that a cycle of a loop failed on a source.
 func (p *Poller) failed(name budget.Source, loop string, err error) {
-	f := failure{reasonOf(err), err.Error()}
+	f := failureOf(err)
 	p.options.Telemetry.CountError(string(name), f.reason)
 	p.mu.Lock()
 	news := p.sources[name].fail(loop, f, time.Now())

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/litellm"
 )
 
 // member is one entity that is known.
@@ -227,6 +228,9 @@ type optional struct {
 	askAgain time.Time
 }
 
+// ungranted are the reasons that say that the credential may not read something.
+var ungranted = []litellm.Reason{litellm.Unauthorized, litellm.Forbidden, litellm.NotAdmin}
+
 // refusedFor is for how long LiteLLM is not asked again for what it refused.
 const refusedFor = 10 * time.Minute
 
@@ -240,7 +244,7 @@ func (p *Poller) allowed(o *optional) bool {
 // refused says whether an error is a refusal; then it is counted and logged, and LiteLLM left alone for a while.
 func (p *Poller) refused(o *optional, err error) bool {
 	reason := reasonOf(err)
-	if !slices.Contains(refusals, reason) {
+	if !slices.Contains(ungranted, litellm.Reason(reason)) {
 		return false
 	}
 	p.mu.Lock()
