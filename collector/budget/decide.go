@@ -18,16 +18,12 @@ type suspicion struct {
 	since   time.Time // the first reading
 	due     time.Time // one write lag later: readings from then on can confirm
 	nearest float64
-}
 
-// expiredLock is a suspected false lock whose counter expired before it could be confirmed. The row, read one
-// write lag after the first reading, tells whether it was one.
-type expiredLock struct {
-	suspicion
-	lastAt    time.Time
-	enforced  float64
-	tolerance float64
+	// The readings that showed it last.
 	row       *Row
+	counter   Counter
+	tolerance float64
+	pinned    bool
 }
 
 // endWhatNoLongerShows ends verdicts at once: only entering waits.
@@ -60,6 +56,9 @@ func (j *Judge) decideLock(t *Track, a assessment, at time.Time) {
 
 func (j *Judge) suspect(t *Track, a assessment, at time.Time) {
 	if a.suspect == NotJudged {
+		if t.suspicion != nil && t.suspicion.expired(t.counter) {
+			t.expiredLock = t.suspicion
+		}
 		t.suspicion = nil
 		return
 	}
@@ -67,12 +66,21 @@ func (j *Judge) suspect(t *Track, a assessment, at time.Time) {
 		t.suspicion = &suspicion{verdict: a.suspect, since: at, due: at.Add(j.writeLag())}
 	}
 	s := t.suspicion
+	s.row, s.counter, s.tolerance, s.pinned = t.row, t.counter, a.tolerance.Value, a.pinned
 	s.nearest = max(a.enforced.Value, t.row.Spend.Value) / a.cap.High
 	confirmed := j.entering && a.close && a.shows(s.verdict) &&
 		!t.row.ReadAt.Before(s.due) && !t.counter.ReadAt.Before(t.row.ReadAt)
 	if confirmed {
 		t.lock, t.countedUntil, t.suspicion = s.verdict, s.since, nil
 	}
+}
+
+// expired says that a suspected false lock is no longer shown because its counter, as read now, has expired
+// since: it is gone, or was seeded anew.
+func (s *suspicion) expired(now Counter) bool {
+	ranOut := s.counter.TTL != NoExpiry && now.ReadAt.Sub(s.counter.ReadAt) >= s.counter.TTL
+	return s.verdict == FalselyLocked && !s.pinned &&
+		(now.State == CounterAbsent || now.State == CounterPresent && ranOut)
 }
 
 // count adds a confirmed reading of the verdict in force to the totals. Pinned at the cap it counts only once
@@ -112,23 +120,8 @@ func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 	t.odd = a.odd
 }
 
-// keepExpiredLock remembers a suspected false lock whose counter has just been found gone.
-func (j *Judge) keepExpiredLock(t *Track, before Counter) {
-	s := t.suspicion
-	if s == nil || s.verdict != FalselyLocked || before.State != CounterPresent || !t.pinnedSince.IsZero() {
-		return
-	}
-	t.expiredLock = &expiredLock{
-		suspicion: *s,
-		lastAt:    before.ReadAt,
-		enforced:  before.Value,
-		tolerance: t.entity.Tolerance.Value,
-		row:       t.row,
-	}
-}
-
-// settleExpiredLock counts an expired lock as an episode if the row, read one write lag after the first
-// reading, is still under the budget and neither a reset nor an edit came between.
+// settleExpiredLock counts a suspected false lock whose counter expired before it could be confirmed, if the row,
+// read one write lag after the first reading, is still under the budget and neither a reset nor an edit came between.
 func (j *Judge) settleExpiredLock(t *Track) {
 	e := t.expiredLock
 	if e == nil || t.row.ReadAt.Before(e.due) {
@@ -136,14 +129,14 @@ func (j *Judge) settleExpiredLock(t *Track) {
 	}
 	t.expiredLock = nil
 	r := t.row
-	cap := j.capOf(r, r.ReadAt)
+	cap, enforced := j.capOf(r, r.ReadAt), e.counter.Value
 	untouched := r.Spend.Known && r.Spend.Value >= e.row.Spend.Value && r.ResetAt == e.row.ResetAt
 	if !untouched || cap.State != CapKnown ||
-		!cap.reachedBy(e.enforced) || !cap.above(r.Spend.Value) || e.enforced-r.Spend.Value <= e.tolerance {
+		!cap.reachedBy(enforced) || !cap.above(r.Spend.Value) || enforced-r.Spend.Value <= e.tolerance {
 		return
 	}
 	total := j.totals[r.ID.Scope]
 	total.FalselyLockedEpisodes++
-	total.FalselyLockedTime += e.lastAt.Sub(e.since)
-	t.lockedLast = e.lastAt
+	total.FalselyLockedTime += e.counter.ReadAt.Sub(e.since)
+	t.lockedLast = e.counter.ReadAt
 }

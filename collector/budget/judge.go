@@ -114,9 +114,6 @@ func (j *Judge) Counter(t *Track, c Counter, windows []Counter) {
 	t.probe.counter(before, c, t.rose)
 	t.rose = before.State == CounterPresent && c.State == CounterPresent && c.Value > before.Value
 	t.guard.observe(before, c, t.row.Spend, j.capOf(t.row, c.ReadAt))
-	if c.State == CounterAbsent {
-		j.keepExpiredLock(t, before)
-	}
 	j.judge(t, c.ReadAt)
 }
 

@@ -190,6 +190,17 @@ func TestExpiredLockCountsAfterwards(t *testing.T) {
 			t.Errorf("last shown at %v", e.FalselyLockedLast)
 		}
 	})
+	t.Run("seeded anew between two readings", func(t *testing.T) {
+		s := tell(t, "1.84.0").pair(0, 3, 3).cold(15)
+		s.reading(Counter{State: CounterPresent, Value: 12, TTL: 8 * time.Second, ReadAt: at(30)}).suspected(FalselyLocked)
+		s.counter(45, 3).suspected(FalselyLocked).row(45.1, 3).episodes(1, 0).suspected(NotJudged)
+	})
+	t.Run("fell before it could expire", func(t *testing.T) { story().counter(45, 3).row(45.1, 3).episodes(0, 0) })
+	t.Run("seeded anew to the same", func(t *testing.T) {
+		s := tell(t, "1.84.0").pair(0, 3, 3).cold(15)
+		s.reading(Counter{State: CounterPresent, Value: 12, TTL: 8 * time.Second, ReadAt: at(30)})
+		s.pair(45, 3, 12).verdict(FalselyLocked).episodes(1, 0).row(46, 3).episodes(1, 0)
+	})
 	t.Run("row at the budget", func(t *testing.T) { story().cold(40).row(45, 10).episodes(0, 0) })
 	t.Run("reset", func(t *testing.T) { story().cold(40).row(45, 0).episodes(0, 0) })
 	t.Run("reset date moved", func(t *testing.T) {

@@ -18,7 +18,7 @@ type Track struct {
 	immortal bool // without expiry in two readings running
 
 	suspicion    *suspicion
-	expiredLock  *expiredLock
+	expiredLock  *suspicion // of a false lock whose counter expired: the row, read when it is due, tells whether it was one
 	lock         Verdict // FalselyLocked or Bypassed once confirmed, else NotJudged
 	lockCounts   bool    // the lock was counted as an episode
 	countedUntil time.Time
@@ -79,15 +79,14 @@ type Suspicion struct {
 // Suspicion returns the open suspicion, if there is one. A suspected false lock whose counter has expired is
 // one too: its row settles it.
 func (t *Track) Suspicion() (Suspicion, bool) {
-	switch {
-	case t.suspicion != nil:
-		s := t.suspicion
-		return Suspicion{Verdict: s.verdict, DueAt: s.due, Nearest: s.nearest}, true
-	case t.expiredLock != nil:
-		e := t.expiredLock
-		return Suspicion{Verdict: e.verdict, DueAt: e.due, Nearest: e.nearest}, true
+	s := t.suspicion
+	if s == nil {
+		s = t.expiredLock
 	}
-	return Suspicion{}, false
+	if s == nil {
+		return Suspicion{}, false
+	}
+	return Suspicion{Verdict: s.verdict, DueAt: s.due, Nearest: s.nearest}, true
 }
 
 // settled says that nothing of the entity can change while its counter stays absent and its row the same.
