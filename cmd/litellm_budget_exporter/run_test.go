@@ -123,7 +123,12 @@ func request(t *testing.T, client *http.Client, method, url string) (int, string
 // eventually waits until check has no more error.
 func eventually(t *testing.T, check func() error) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+	within(t, patience, check)
+}
+
+func within(t *testing.T, limit time.Duration, check func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
 		err := check()
 		if err == nil {
 			return
@@ -466,7 +471,7 @@ func TestExternalURL(t *testing.T) {
 	}
 }
 
-// TestShutdownFinishesScrapes ends the program while a slow client is in the middle of ten megabytes.
+// TestShutdownFinishesScrapes ends the program while a slow client is in the middle of eight megabytes.
 func TestShutdownFinishesScrapes(t *testing.T) {
 	store := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
 	defer store.Close()
@@ -474,12 +479,12 @@ func TestShutdownFinishesScrapes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	liteLLM.AddKeys(100, func(int) simulator.Key { return simulator.Key{Alias: strings.Repeat("long", 25_000)} })
+	liteLLM.AddKeys(80, func(int) simulator.Key { return simulator.Key{Alias: strings.Repeat("long", 25_000)} })
 	l := httptest.NewServer(liteLLM.Handler())
 	defer l.Close()
 	e := start(t, map[string]string{"LITELLM_URL": l.URL, "LITELLM_API_KEY": liteLLM.MasterKey()})
 	eventually(t, func() error {
-		if metrics := e.get(t, "/metrics"); !strings.Contains(metrics, `litellm_budget_entities{scope="key"} 100`) {
+		if page := e.get(t, "/"); !strings.Contains(page, `data-label="Entities">80<`) {
 			return fmt.Errorf("the keys are not read; log:\n%s", e.stderr)
 		}
 		return nil
