@@ -19,8 +19,8 @@ type Track struct {
 
 	suspicion    *suspicion
 	expiredLock  *suspicion // of a false lock whose counter expired: the row, read when it is due, tells whether it was one
-	lock         Verdict // FalselyLocked or Bypassed once confirmed, else NotJudged
-	lockCounts   bool    // the lock was counted as an episode
+	lock         Verdict    // FalselyLocked or Bypassed once confirmed, else NotJudged
+	lockCounts   bool       // the lock was counted as an episode
 	countedUntil time.Time
 	pinnedSince  time.Time
 	lockedLast   time.Time
