@@ -24,7 +24,7 @@ type Refusal struct {
 	Cap     float64 // USD it was compared with
 }
 
-func (r *Refusal) Error() string { return r.Message }
+func (r *Refusal) String() string { return r.Message }
 
 // Flight is a request that was admitted and is not answered yet.
 type Flight struct {
@@ -182,7 +182,7 @@ func (s *Simulator) begin(ctx context.Context, requests ...Request) ([]*Flight, 
 			continue
 		}
 		f := &Flight{sim: s, worker: s.workers[r.Worker%len(s.workers)], request: r, accounts: s.accounts(k, r)}
-		missing[i] = s.withoutCounter(ctx, f)
+		missing[i] = s.withoutCounter(ctx, f.worker, f.accounts)
 		flights[i] = f
 	}
 	seeded := map[*worker]map[account]bool{}
@@ -224,13 +224,13 @@ func (s *Simulator) begin(ctx context.Context, requests ...Request) ([]*Flight, 
 }
 
 // withoutCounter are the accounts with a cap whose counter the worker would have to seed.
-func (s *Simulator) withoutCounter(ctx context.Context, f *Flight) []budgeted {
+func (s *Simulator) withoutCounter(ctx context.Context, w *worker, as []budgeted) []budgeted {
 	var missing []budgeted
-	for _, a := range f.accounts {
+	for _, a := range as {
 		if a.limit == nil {
 			continue
 		}
-		if _, ok := s.counterOf(ctx, f.worker, a.account); !ok {
+		if _, ok := s.counterOf(ctx, w, a.account); !ok {
 			missing = append(missing, a)
 		}
 	}
@@ -266,16 +266,24 @@ func (s *Simulator) seedCounter(ctx context.Context, a account) {
 
 // admit checks every budget of a request and then reserves its estimate.
 func (s *Simulator) admit(ctx context.Context, f *Flight) *Refusal {
-	for _, a := range f.accounts {
+	if refusal := s.check(ctx, f.worker, f.accounts); refusal != nil {
+		return refusal
+	}
+	return s.reserve(ctx, f)
+}
+
+// check is the check at read time.
+func (s *Simulator) check(ctx context.Context, w *worker, as []budgeted) *Refusal {
+	for _, a := range as {
 		if a.limit == nil {
 			continue
 		}
-		spend := s.enforced(ctx, f.worker, a)
+		spend := s.enforced(ctx, w, a)
 		if spend > *a.limit || !a.strictly && spend >= *a.limit {
 			return s.refuse(a.refusal(spend, *a.limit), spend, *a.limit)
 		}
 	}
-	return s.reserve(ctx, f)
+	return nil
 }
 
 func (s *Simulator) refuse(message string, spend, limit float64) *Refusal {

@@ -104,21 +104,23 @@ func (a *answer) keyList(r *http.Request) *response {
 	if bad != nil {
 		return bad
 	}
-	keys = slices.Collect(func(yield func(*Key) bool) {
-		for _, k := range keys {
-			if a.listed(k, q) && !yield(k) {
-				return
-			}
+	if hash := q.Get("key_hash"); hash != "" && a.db.keys[hash] != nil {
+		keys = []*Key{a.db.keys[hash]} // what the database's index is for
+	}
+	var listed []*Key
+	for _, k := range keys {
+		if a.listed(k, q) {
+			listed = append(listed, k)
 		}
-	})
-	cut, pages := pageOf(keys, page, size)
+	}
+	cut, pages := pageOf(listed, page, size)
 	body := list([]byte(`{"keys":`), cut, func(dst []byte, k *Key) []byte {
 		if q.Get("return_full_object") != "true" {
 			return a.append(dst, k.Hash)
 		}
 		return a.shapes.keyInList.json(dst, a, k, "")
 	})
-	return ok(fmt.Appendf(body, `,"total_count":%d,"current_page":%d,"total_pages":%d}`, len(keys), page, pages))
+	return ok(fmt.Appendf(body, `,"total_count":%d,"current_page":%d,"total_pages":%d}`, len(listed), page, pages))
 }
 
 // sortedKeys are all keys in the order that was asked for.
@@ -216,9 +218,11 @@ func (a *answer) keysInfo(r *http.Request) *response {
 			keys = append(keys, row)
 		}
 	}
-	for _, k := range a.db.inTokenOrder() {
-		if k.Alias != "" && slices.Contains(asked.Aliases, k.Alias) {
-			keys = append(keys, k)
+	if len(asked.Aliases) > 0 {
+		for _, k := range a.db.inTokenOrder() {
+			if slices.Contains(asked.Aliases, k.Alias) {
+				keys = append(keys, k)
+			}
 		}
 	}
 	keys = slices.DeleteFunc(keys, func(k *Key) bool { return !a.mayRead(k) })

@@ -105,14 +105,12 @@ func (s *Simulator) overBudget(r *http.Request, k *Key) *response {
 	if !s.release.is(checksManagement) {
 		return nil
 	}
-	for _, a := range s.accounts(k, Request{}) {
-		if a.limit == nil || a.scope == keyScope && !a.isWindow() {
-			continue
-		}
-		spend := s.enforced(r.Context(), s.workers[0], a)
-		if spend > *a.limit || !a.strictly && spend >= *a.limit {
-			return refused(s.refuse(a.refusal(spend, *a.limit), spend, *a.limit))
-		}
+	as := slices.DeleteFunc(s.accounts(k, Request{}), func(a budgeted) bool { return a.scope == keyScope && !a.isWindow() })
+	for _, a := range s.withoutCounter(r.Context(), s.workers[0], as) {
+		s.seedCounter(r.Context(), a.account)
+	}
+	if refusal := s.check(r.Context(), s.workers[0], as); refusal != nil {
+		return refused(refusal)
 	}
 	return nil
 }

@@ -41,6 +41,7 @@ func inBothRedises(t *testing.T, test func(t *testing.T, rdb *redis.Client)) {
 
 func TestIncidentsAreThereWheneverOneLooks(t *testing.T) {
 	inBothRedises(t, func(t *testing.T, rdb *redis.Client) {
+		t.Helper()
 		l := newDemo(t, rdb, 1)
 		locked, cold, unlimited := simulator.DemoKey(simulator.FalselyLockedAlias), simulator.DemoKey(simulator.ColdAlias), simulator.DemoKey(simulator.NoBudgetAlias)
 		look := func(after time.Duration) {
@@ -80,6 +81,7 @@ func TestIncidentsAreThereWheneverOneLooks(t *testing.T) {
 // TestRestOfTheDemoIsWell: nobody but the incidents diverges.
 func TestRestOfTheDemoIsWell(t *testing.T) {
 	inBothRedises(t, func(t *testing.T, rdb *redis.Client) {
+		t.Helper()
 		l := newDemo(t, rdb, 2)
 		keys := l.aliases("size=100")
 		if len(keys) != 30 {

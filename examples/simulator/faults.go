@@ -91,6 +91,7 @@ func Truncate() Fault {
 			w.Header().Set("Content-Length", strconv.Itoa(whole.body.Len()))
 			w.WriteHeader(whole.code)
 			_, _ = w.Write(whole.body.Bytes()[:whole.body.Len()/2])
+			_ = http.NewResponseController(w).Flush() // else nothing at all would arrive
 			panic(http.ErrAbortHandler)
 		})
 	}

@@ -279,7 +279,9 @@ func (s *Simulator) Key(hash string) (k Key, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if row := s.db.keys[hash]; row != nil {
-		return *row, true
+		k = *row
+		k.Windows = slices.Clone(row.Windows)
+		return k, true
 	}
 	return Key{}, false
 }
@@ -293,10 +295,13 @@ func (s *Simulator) EditKey(hash string, edit func(*Key)) bool {
 	if k == nil {
 		return false
 	}
-	s.db.remove(k)
+	before := *k
 	edit(k)
 	k.UpdatedAt = s.now()
-	s.db.put(k)
+	if k.Hash != before.Hash || k.TeamID != before.TeamID || !k.CreatedAt.Equal(before.CreatedAt) {
+		s.db.remove(&before)
+		s.db.put(k)
+	}
 	return true
 }
 
@@ -337,7 +342,9 @@ func (s *Simulator) Team(id string) (t Team, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if row := s.db.teams[id]; row != nil {
-		return *row, true
+		t = *row
+		t.Windows, t.Members = slices.Clone(row.Windows), slices.Clone(row.Members)
+		return t, true
 	}
 	return Team{}, false
 }
