@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -82,12 +83,12 @@ func (e *exporter) run(ctx context.Context) error {
 	defer e.closeRedis()
 	for {
 		polling, stop := context.WithCancel(ctx)
-		polled := make(chan error, 1)
-		go func() { polled <- e.poller.Run(polling) }()
+		var poller sync.WaitGroup
+		poller.Go(func() { _ = e.poller.Run(polling) }) // ends by its context only
 
 		s, done := e.nextSettings(ctx)
 		stop()
-		<-polled
+		poller.Wait()
 		if s == nil {
 			return ctx.Err()
 		}
