@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -56,7 +57,14 @@ var remedies = map[Reason]string{
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("redis at %s: %v; %s", e.Address, e.Err, remedies[e.Reason])
+	return fmt.Sprintf("redis at %s: %s; %s", e.Address, e.text(), remedies[e.Reason])
+}
+
+// text is what went wrong. An answer can repeat what was sent, the password included: "ERR unknown command `AUTH`,
+// with args beginning with: …", where something else stands in for Redis.
+func (e *Error) text() string {
+	text, _, _ := strings.Cut(e.Err.Error(), ", with args beginning with")
+	return text
 }
 
 func (e *Error) Unwrap() error { return e.Err }

@@ -57,6 +57,20 @@ func TestAnswersThatFailTheSource(t *testing.T) {
 	}
 }
 
+func TestAnswersThatRepeatThePasswordAreCut(t *testing.T) {
+	address := fakeRedis(t, func(command []string) string {
+		return "-ERR unknown command `" + command[0] + "`, with args beginning with: `" + strings.Join(command[1:], "` `") + "`\r\n"
+	})
+	r := open(t, address, func(o *counters.Options) {
+		o.Password = func() (string, error) { return "hidden", nil }
+	})
+	_, err := r.Read(t.Context(), []string{"a"})
+	wantReason(t, err, counters.Other)
+	if strings.Contains(err.Error(), "hidden") || !strings.Contains(err.Error(), "unknown command") {
+		t.Errorf("the text has the password, or not the answer: %v", err)
+	}
+}
+
 func TestHangingRedisReturnsByTheTimeout(t *testing.T) {
 	const timeout = 200 * time.Millisecond
 	tests := map[string]func(command []string) string{
