@@ -169,7 +169,6 @@ func newCluster(o Options) *cluster {
 			Protocol:                   one.Protocol,
 			DisableIdentity:            one.DisableIdentity,
 			MaintNotificationsConfig:   one.MaintNotificationsConfig,
-			DisableRoutingPolicies:     true, // they would take COMMAND, and GET needs none
 			ClusterStateReloadInterval: slotsKnownFor,
 		}),
 	}

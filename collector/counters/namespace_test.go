@@ -2,6 +2,7 @@ package counters_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"litellm_budget_exporter/collector/budget"
@@ -108,16 +109,29 @@ func TestNamespaceWithoutGrantForPrefixedCounters(t *testing.T) {
 	}
 }
 
-func TestUnreadFormIsNotJudged(t *testing.T) {
-	s := redistest.Standalone(t)
-	r := open(t, s.Addr, inNamespace("ns"))
-	s.Do(t, "SET", "ns:spend:key:a", "1", "EX", 60)
-	read(t, r, "spend:key:a")
-	s.Kill()
-	counters.AgeForm(r)
-	readings, err := r.Read(t.Context(), []string{"spend:key:a"})
-	wantReason(t, err, counters.Connection)
-	if readings[0].State != budget.CounterUnread || r.Form() != counters.Prefixed {
-		t.Errorf("read %+v in form %q, want nothing, and the form as it was", readings[0], r.Form())
+func TestFailedReadingTellsNothingAboutTheForm(t *testing.T) {
+	var failing atomic.Bool
+	address := fakeRedis(t, func(command []string) string {
+		prefixed := strings.HasPrefix(command[len(command)-1], "ns:")
+		switch {
+		case command[0] == "hello":
+			return "*0\r\n"
+		case prefixed && failing.Load():
+			return "-LOADING Redis is loading the dataset in memory\r\n"
+		case command[0] == "get":
+			return "$1\r\n1\r\n"
+		}
+		return ":60000\r\n"
+	})
+	known, unprobed := open(t, address, inNamespace("ns")), open(t, address, inNamespace("ns"))
+	read(t, known, "spend:key:a")
+	counters.AgeForm(known)
+	failing.Store(true)
+	for r, form := range map[*counters.Reader]counters.Form{known: counters.Prefixed, unprobed: counters.Unprobed} {
+		readings, err := r.Read(t.Context(), []string{"spend:key:a"})
+		wantReason(t, err, counters.Loading)
+		if readings[0].State != budget.CounterUnread || r.Form() != form {
+			t.Errorf("read %+v in form %q, want nothing, and the form as it was, %q", readings[0], r.Form(), form)
+		}
 	}
 }

@@ -113,6 +113,23 @@ func TestSendsOnlyCommandsThatRead(t *testing.T) {
 	}
 }
 
+// Redis does not show what it does not know, such as CLIENT SETINFO before 7.2.
+func TestConnectingTakesHelloAlone(t *testing.T) {
+	seen := make(chan string, 100)
+	address := fakeRedis(t, func(command []string) string {
+		seen <- strings.ToLower(command[0])
+		return "$-1\r\n"
+	})
+	read(t, open(t, address, nil), "spend:key:a")
+	var got []string
+	for range len(seen) {
+		got = append(got, <-seen)
+	}
+	if want := []string{"hello", "get", "pttl"}; !slices.Equal(got, want) {
+		t.Errorf("%v were sent, want %v", got, want)
+	}
+}
+
 var monitored = regexp.MustCompile(`^\+[\d.]+ \[\d+ [^]]*\] "([^"]*)"`)
 
 // monitor starts MONITOR and returns what gives its next line.
