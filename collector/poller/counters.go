@@ -117,10 +117,10 @@ func (p *Poller) countSome(ctx context.Context, members []*member) (read int, pr
 
 // takeCounters takes in the readings of an entity's counters, which were asked for by a row of its.
 func (p *Poller) takeCounters(m *member, asked *budget.Row, readings []budget.Counter) {
-	now := m.track.Row()
-	if p.member(now.ID) != m {
-		return // gone since
+	if m.gone {
+		return
 	}
+	now := m.track.Row()
 	for _, c := range readings {
 		if c.State == budget.CounterUnreadable {
 			p.rosters[now.ID.Scope].unreadable++
@@ -181,5 +181,5 @@ func (p *Poller) counted(began time.Time, swept []budget.Scope, whole, present b
 		}
 	}
 	p.sharing.cycle(began, whole && len(swept) == len(p.rosters), present)
-	p.changed = true
+	p.snapshot = nil
 }

@@ -2,7 +2,6 @@ package poller
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -294,8 +293,8 @@ func TestCountersAreReadInBoundedPortions(t *testing.T) {
 	}, func(r *rig) {
 		r.until("all were read", time.Minute, func() bool { return r.Snapshot().Fleets[budget.Key].CountersPresent.Known })
 		reads := r.redis.reads()
-		if len(reads) < 2 || len(reads[0]) != countedAtOnce || len(reads[1]) != 10 {
-			t.Errorf("read %s", fmt.Sprint(len(reads)))
+		if len(reads) < 2 || reads[0] != countedAtOnce || reads[1] != 10 {
+			t.Errorf("read portions of %v", reads)
 		}
 	})
 }

@@ -198,29 +198,42 @@ func (p *Poller) readNamed(ctx context.Context, id budget.ID) error {
 	row, err := p.readOne(ctx, background, id)
 	switch {
 	case errors.Is(err, litellm.ErrNotFound):
-		p.lost(id)
+		p.hide(id, notKnown)
 		return nil
 	case err != nil:
 		return err
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.gone, id)
-	p.take(row)
 	p.sources[budget.LiteLLM].progress(time.Now())
+	followed := p.options.Counters != nil || !p.raisesWindows(row)
+	if followed {
+		delete(p.unshown, id)
+		p.take(row)
+	}
+	p.mu.Unlock()
+	if !followed {
+		p.hide(id, notFollowed)
+	}
 	return nil
 }
 
-// lost forgets a named entity that LiteLLM does not know, and says so once.
-func (p *Poller) lost(id budget.ID) {
+// Why a named entity is not shown.
+const (
+	notKnown    = "LiteLLM does not know it"
+	notFollowed = "it has time windows, and reading it makes this release raise their counters; " +
+		"only a Redis in the configuration can tell when it has to be read"
+)
+
+// hide removes a named entity from what is shown, and says why once.
+func (p *Poller) hide(id budget.ID, why string) {
 	p.mu.Lock()
 	p.remove(id)
-	said := p.gone[id]
-	p.gone[id] = true
+	said := p.unshown[id] == why
+	p.unshown[id] = why
 	p.mu.Unlock()
 	if !said {
-		p.options.Logger.Warn("LiteLLM does not know an entity of the configuration",
-			slog.String("scope", string(id.Scope)), slog.String("id", id.Value))
+		p.options.Logger.Warn("an entity of the configuration is not shown",
+			slog.String("scope", string(id.Scope)), slog.String("id", id.Value), slog.String("why", why))
 	}
 }
 
@@ -230,12 +243,15 @@ func (p *Poller) harmless(id budget.ID) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m := p.member(id)
-	return m == nil || !p.raisesWindows(m.track.Row()) || p.judge.CounterMoved(&m.track)
+	if m == nil {
+		return p.unshown[id] != notFollowed
+	}
+	return !p.raisesWindows(m.track.Row()) || p.judge.CounterMoved(&m.track)
 }
 
 // raisesWindows says that reading a key by /key/info or /v2/key/info can change its window counters in Redis.
 func (p *Poller) raisesWindows(r *budget.Row) bool {
-	return r.ID.Scope == budget.Key && len(r.Windows) > 0 && p.releases.inUse.Rules.KeyInfoRaisesWindows
+	return r.ID.Scope == budget.Key && len(r.Windows) > 0 && p.releases.raiseWindows(time.Now())
 }
 
 // readOne reads one row by its id: singly from the list, without side effects; or, where the credential may not

@@ -338,3 +338,27 @@ func TestNamedKeysWithWindowsAreReadOnlyWhenTheirCounterMoved(t *testing.T) {
 		r.until("the counter moved and it is read", 20*time.Second, func() bool { return len(r.api.sent("key info")) > 0 })
 	})
 }
+
+func TestNamedKeysWithWindowsAreNotShownWhereNothingTellsThatTheyMoved(t *testing.T) {
+	for version, shown := range map[string]bool{"1.84.0": true, "1.101.6": false} {
+		t.Run(version, func(t *testing.T) {
+			run(t, func(r *rig) {
+				r.api.version = version
+				r.api.key(1, 1, 10)
+				r.api.change(hash(1), func(row *budget.Row) { row.Windows = []budget.Window{{Duration: "1d"}} })
+				r.options.Keys, r.options.Counters = []string{hash(1)}, nil
+			}, func(r *rig) {
+				r.wait(10 * time.Minute)
+				if got := r.entity(hash(1)) != nil; got != shown {
+					t.Errorf("shown: %v, want %v", got, shown)
+				}
+				if n := len(r.api.sent("key info")); (n > 1) != shown {
+					t.Errorf("read %d times", n)
+				}
+				if n := strings.Count(r.log.String(), "time windows"); (n == 1) == shown {
+					t.Errorf("the log says so %d times", n)
+				}
+			})
+		})
+	}
+}

@@ -91,7 +91,7 @@ type Poller struct {
 
 	mu sync.Mutex // guards what follows
 	state
-	snapshot   *budget.Snapshot
+	snapshot   *budget.Snapshot // the last one made; nil once something changed
 	validUntil time.Time
 }
 
@@ -140,7 +140,7 @@ func (p *Poller) Reconfigure(o Options) {
 	} else {
 		p.state = newState(o)
 	}
-	p.changed = true
+	p.snapshot = nil
 }
 
 // Ready says that every configured source was tried.
@@ -175,7 +175,7 @@ func sleepUntil(ctx context.Context, t time.Time, woken <-chan struct{}) bool {
 	return ctx.Err() == nil
 }
 
-// jittered is an interval changed by up to a twentieth, so that exporters started together drift apart.
+// jittered is an interval shortened by up to a tenth, so that exporters started together drift apart.
 func jittered(interval time.Duration) time.Duration {
-	return time.Duration(float64(interval) * (0.95 + 0.1*rand.Float64())) //nolint:gosec // spreads load, guards nothing
+	return time.Duration(float64(interval) * (1 - 0.1*rand.Float64())) //nolint:gosec // spreads load, guards nothing
 }

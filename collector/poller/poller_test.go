@@ -122,21 +122,44 @@ func TestSnapshotsAreMadeWhenSomethingChanged(t *testing.T) {
 	})
 }
 
+// TestHundredThousandKeys also holds memory to less than 2 KB an entity, the sweep's own included.
 func TestHundredThousandKeys(t *testing.T) {
 	const keys = 100_000
+	before := uint64(0)
 	run(t, func(r *rig) {
 		r.api.latency = 30 * time.Millisecond
 		for n := range keys {
 			r.api.key(n, 1, 10)
+			if n%10 == 0 {
+				r.redis.hold(counterOfKey(hash(n)), 1)
+			}
 		}
+		before = memory()
 	}, func(r *rig) {
-		r.api.twisting(nil)
-		r.until("the sweep is whole", time.Hour, func() bool { time.Sleep(time.Second); return r.swept() })
-		before := memory()
-		if n := r.Snapshot().Fleets[budget.Key].Entities; n != keys {
-			t.Errorf("%d entities, want %d", n, keys)
+		start := time.Now()
+		for !r.swept() {
+			r.wait(10 * time.Second)
+			if time.Since(start) > 5*time.Minute {
+				t.Fatal("no whole sweep of 1000 pages of 30 ms at the ratio of 0.25 in 5 minutes")
+			}
 		}
-		_ = before
+		r.redis.hold(counterOfKey(hash(1)), 10.607) // never read before
+		r.wait(soon)
+		if f := r.Snapshot().Fleets[budget.Key]; f.Entities != keys || f.FalselyLocked != budget.Some(1) {
+			t.Errorf("%d entities, %v of them locked; want all and 1", f.Entities, f.FalselyLocked)
+		}
+		for first := r.Snapshot().LastFullSweep; r.Snapshot().LastFullSweep == first; {
+			r.wait(10 * time.Second)
+			if time.Since(start) > 20*time.Minute {
+				t.Fatal("no second sweep in 20 minutes")
+			}
+		}
+		r.api.forgetCalls()
+		if each := int64(memory()-before) / keys; each > 2000 {
+			t.Errorf("%d bytes an entity", each)
+		} else {
+			t.Logf("%d bytes an entity", each)
+		}
 	})
 }
 

@@ -18,13 +18,17 @@ type releases struct {
 	known   bool
 	answers string // the version that answered last
 	since   time.Time
-	warned  bool // that the release could not be told
+	raisers time.Time // when a release that raises window counters at /key/info last answered
+	warned  bool      // that the release could not be told
 }
 
 // observe takes in the version of one answer and says whether the release in use changed.
 func (r *releases) observe(version string, now time.Time) bool {
 	if version != r.answers || !r.known {
 		r.answers, r.since = version, now
+	}
+	if budget.ReleaseOf(version).Rules.KeyInfoRaisesWindows {
+		r.raisers = now
 	}
 	older := budget.CompareVersions(version, r.inUse.Version) < 0
 	alone := version != r.inUse.Version && now.Sub(r.since) >= aloneFor
@@ -33,6 +37,12 @@ func (r *releases) observe(version string, now time.Time) bool {
 	}
 	r.inUse, r.known = budget.ReleaseOf(version), true
 	return true
+}
+
+// raiseWindows says whether any proxy that may answer raises window counters at /key/info. Unlike the other rules
+// this one is not the older release's while two answer: what the exporter must not cause, the newer one would do.
+func (r *releases) raiseWindows(now time.Time) bool {
+	return r.inUse.Rules.KeyInfoRaisesWindows || (!r.raisers.IsZero() && now.Sub(r.raisers) < aloneFor)
 }
 
 // detectRelease asks LiteLLM for its version. One that cannot be told is no failure: the last known, or the newest

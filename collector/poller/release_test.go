@@ -88,3 +88,28 @@ func TestReleaseDecidesTheEnforcedSpend(t *testing.T) {
 		r.until("1.90.7 raises it", 8*time.Minute, func() bool { return r.entity(hash(1)).Enforced == budget.Some(5.0) })
 	})
 }
+
+func TestWindowsAreSparedWhileEitherReleaseOfAnUpgradeWouldRaiseThem(t *testing.T) {
+	run(t, func(r *rig) {
+		longInventory(r)
+		r.options.Inventory = time.Minute
+		r.api.version = "1.94.3"
+		r.api.key(1, 1, 1000)
+		r.api.change(hash(1), func(row *budget.Row) { row.Windows = []budget.Window{{Duration: "1d"}} })
+	}, func(r *rig) {
+		r.settle()
+		r.setVersion("1.101.6")
+		r.wait(time.Minute)
+		r.setVersion("1.94.3")
+		r.wait(time.Minute)
+		r.api.forgetCalls()
+		r.redis.hold(counterOfKey(hash(1)), 1.5)
+		r.until("the row is read", 30*time.Second, func() bool { return len(r.api.sent("key")) > 0 })
+		if len(r.api.sent("keys info")) > 0 || r.release().Version != "1.94.3" {
+			t.Errorf("read by an endpoint that may raise its windows, under the rules of %s", r.release().Version)
+		}
+		r.wait(6 * time.Minute)
+		r.redis.hold(counterOfKey(hash(1)), 1.6)
+		r.until("a batch does again", 30*time.Second, func() bool { return len(r.api.sent("keys info")) > 0 })
+	})
+}

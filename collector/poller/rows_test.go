@@ -12,7 +12,10 @@ import (
 )
 
 // longInventory leaves the rows to what the counters say.
-func longInventory(r *rig) { r.options.Inventory = 10 * time.Hour; r.options.StalenessLiteLLM = 10 * time.Hour }
+func longInventory(r *rig) {
+	r.options.Inventory = 10 * time.Hour
+	r.options.StalenessLiteLLM = 10 * time.Hour
+}
 
 func TestRowsThatMovedAreReadInBatches(t *testing.T) {
 	run(t, func(r *rig) {

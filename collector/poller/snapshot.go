@@ -16,9 +16,8 @@ func (p *Poller) Snapshot() *budget.Snapshot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if p.changed || p.snapshot == nil || now.After(p.validUntil) {
+	if p.snapshot == nil || now.After(p.validUntil) {
 		p.snapshot, p.validUntil = p.view(now)
-		p.changed = false
 	}
 	return p.snapshot
 }
@@ -78,11 +77,12 @@ func (p *Poller) entities(r *roster, now time.Time) ([]*budget.Entity, time.Time
 	all := make([]*budget.Entity, 0, len(r.members))
 	for _, m := range r.inOrder() {
 		e := m.track.Entity()
-		if readAt := m.track.CounterReadAt(); readAt.IsZero() {
-			// nothing to take away
-		} else if now.Sub(readAt) > p.options.StalenessRedis {
+		readAt := m.track.CounterReadAt()
+		switch {
+		case readAt.IsZero(): // nothing to take away
+		case now.Sub(readAt) > p.options.StalenessRedis:
 			e = m.bare.of(e)
-		} else {
+		default:
 			until = earlier(until, readAt.Add(p.options.StalenessRedis))
 		}
 		all = append(all, e)

@@ -179,7 +179,7 @@ func (p *Poller) progressed() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sources[budget.LiteLLM].progress(time.Now())
-	p.changed = true
+	p.snapshot = nil
 }
 
 // sourcesChanged lets entities enter verdicts only while no source fails.
@@ -189,7 +189,7 @@ func (p *Poller) sourcesChanged() {
 		entering = entering && len(s.failing) == 0
 	}
 	p.judge.SetEntering(entering)
-	p.changed = true
+	p.snapshot = nil
 }
 
 // retryAt is until when LiteLLM is left alone.

@@ -3,7 +3,6 @@ package poller
 import (
 	"cmp"
 	"log/slog"
-	"maps"
 	"slices"
 	"time"
 
@@ -14,14 +13,17 @@ import (
 // member is one entity that is known.
 type member struct {
 	track budget.Track
-	sweep uint32 // the sweep that last came by it
 	bare  bareView
+	sweep uint32 // the sweep that last came by it
+	gone  bool   // it was removed; a loop may still hold it
 }
 
 // roster is the entities of one scope.
 type roster struct {
 	members map[string]*member
-	ordered []*member // by id; nil after one came or went. Never changed, only replaced.
+	ordered []*member // by id, as of the last call of inOrder. Never changed, only replaced.
+	added   []*member // since then
+	lost    bool      // one was removed since then
 	sweep   uint32    // the sweep under way, or the last
 	swept   bool      // it was read completely at least once
 	counted bool      // so were the counters of all, since
@@ -30,15 +32,32 @@ type roster struct {
 	unreadable uint64 // readings of counters that were no number, since start
 }
 
-// inOrder lists the members by id.
+// inOrder lists the members by id. Those that came since it was called last are merged in: while a first sweep goes
+// on, sorting all of them for each snapshot would take longer than the sweep.
 func (r *roster) inOrder() []*member {
-	if r.ordered == nil {
-		r.ordered = slices.SortedFunc(maps.Values(r.members), func(a, b *member) int {
-			return cmp.Compare(a.track.Row().ID.Value, b.track.Row().ID.Value)
-		})
+	if len(r.added) == 0 && !r.lost {
+		return r.ordered
 	}
+	slices.SortFunc(r.added, byID)
+	merged := make([]*member, 0, len(r.ordered)+len(r.added))
+	rest := r.added
+	for _, m := range r.ordered {
+		for len(rest) > 0 && byID(rest[0], m) < 0 {
+			merged, rest = append(merged, rest[0]), rest[1:]
+		}
+		merged = append(merged, m)
+	}
+	merged = append(merged, rest...)
+	if r.lost {
+		merged = slices.DeleteFunc(merged, func(m *member) bool { return m.gone })
+	}
+	r.ordered, r.added, r.lost = merged, nil, false
 	return r.ordered
 }
+
+func byID(a, b *member) int { return cmp.Compare(a.id(), b.id()) }
+
+func (m *member) id() string { return m.track.Row().ID.Value }
 
 // state is everything that was read. It is guarded by Poller.mu.
 type state struct {
@@ -48,7 +67,7 @@ type state struct {
 	rosters  map[budget.Scope]*roster
 	aliases  map[string]string     // of teams, by team id, those out of scope included
 	suspects map[*member]time.Time // entities under suspicion, and before when not to try to confirm it
-	gone     map[budget.ID]bool    // explicit entities that LiteLLM does not know, as was said in the log
+	unshown  map[budget.ID]string  // why named entities are not shown, as was said in the log
 
 	newestRead bool // the newest keys were read once, so that newer ones can be told
 	linked     bool // some entity takes its cap from the budget table
@@ -59,8 +78,6 @@ type state struct {
 	buffers       map[string]int64
 	counterNames  string
 	sharing       sharing
-
-	changed bool // since the last snapshot
 }
 
 func newState(o Options) state {
@@ -71,11 +88,10 @@ func newState(o Options) state {
 		rosters:    map[budget.Scope]*roster{},
 		aliases:    map[string]string{},
 		suspects:   map[*member]time.Time{},
-		gone:       map[budget.ID]bool{},
+		unshown:    map[budget.ID]string{},
 		budgetList: optional{what: "the budget table"},
 		keyLinks:   optional{what: "the linked budgets of keys"},
 		buffers:    map[string]int64{},
-		changed:    true,
 	}
 	if o.Counters != nil {
 		s.sources[budget.Redis] = newSource(budget.Redis)
@@ -99,7 +115,7 @@ func (p *Poller) reconfigure(before, now Options) {
 	if before.Version != now.Version {
 		p.releases = fresh.releases
 	}
-	p.budgetList, p.keyLinks, p.gone = fresh.budgetList, fresh.keyLinks, fresh.gone
+	p.budgetList, p.keyLinks, p.unshown = fresh.budgetList, fresh.keyLinks, fresh.unshown
 	for name, s := range fresh.sources {
 		if kept, ok := p.sources[name]; ok {
 			s.lastSuccess, s.tried = kept.lastSuccess, kept.tried
@@ -117,7 +133,7 @@ func (p *Poller) reconfigure(before, now Options) {
 		}
 	}
 	for m := range p.suspects {
-		if p.member(m.track.Row().ID) != m {
+		if m.gone || p.member(m.track.Row().ID) == nil {
 			delete(p.suspects, m)
 		}
 	}
@@ -163,7 +179,7 @@ func (p *Poller) take(row *budget.Row) {
 	if m == nil {
 		m = &member{}
 		r.members[row.ID.Value] = m
-		r.ordered = nil
+		r.added = append(r.added, m)
 	}
 	row = p.completed(row, m.track.Row())
 	p.linked = p.linked || row.Link.State == budget.LinkTo
@@ -187,7 +203,7 @@ func (p *Poller) completed(row, before *budget.Row) *budget.Row {
 
 // judged keeps the list of suspects after an entity was judged.
 func (p *Poller) judged(m *member) {
-	p.changed = true
+	p.snapshot = nil
 	if _, suspected := m.track.Suspicion(); !suspected {
 		delete(p.suspects, m)
 	} else if _, known := p.suspects[m]; !known {
@@ -204,9 +220,9 @@ func (p *Poller) remove(id budget.ID) {
 		return
 	}
 	delete(r.members, id.Value)
-	r.ordered = nil
+	m.gone, r.lost = true, true
 	delete(p.suspects, m)
-	p.changed = true
+	p.snapshot = nil
 }
 
 // refresh judges again those whose rows the change may matter to.

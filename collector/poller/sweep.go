@@ -239,7 +239,7 @@ func (p *Poller) finish(s *pass) {
 	}
 	r.swept = true
 	r.total = s.last
-	p.changed = true
+	p.snapshot = nil
 }
 
 func (p *Poller) takeKept(k keptRow) {
