@@ -199,6 +199,26 @@ func (l *emptyLiteLLM) count() int {
 	return l.requests
 }
 
+// simulatedLiteLLM is a LiteLLM with some keys.
+type simulatedLiteLLM struct {
+	*simulator.Simulator
+	url string
+}
+
+func simulate(t *testing.T, keys int, alias string) simulatedLiteLLM {
+	t.Helper()
+	store := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
+	t.Cleanup(func() { _ = store.Close() })
+	s, err := simulator.New(simulator.Options{Redis: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.AddKeys(keys, func(int) simulator.Key { return simulator.Key{Alias: alias} })
+	l := httptest.NewServer(s.Handler())
+	t.Cleanup(l.Close)
+	return simulatedLiteLLM{s, l.URL}
+}
+
 func TestHelpAndVersion(t *testing.T) {
 	for _, c := range []struct {
 		args []string
@@ -357,6 +377,30 @@ func TestReload(t *testing.T) {
 	}
 }
 
+func TestReloadChangesTheLimitOfSeries(t *testing.T) {
+	l := simulate(t, 3, "a key")
+	file := filepath.Join(t.TempDir(), "config.yml")
+	content := "litellm: {url: " + l.url + ", api_key: " + l.MasterKey() + "}\nredis: null\nlimits: {entities_per_scope: %d}\n"
+	write(t, file, fmt.Sprintf(content, 10))
+	e := start(t, nil, "--config.file="+file)
+	without := func(n int) {
+		t.Helper()
+		eventually(t, func() error {
+			line := fmt.Sprintf(`litellm_budget_entities_without_series{scope="key"} %d`, n)
+			if metrics := e.get(t, "/metrics"); !strings.Contains(metrics, "\n"+line+"\n") {
+				return fmt.Errorf("there is no %s in:\n%s", line, metrics)
+			}
+			return nil
+		})
+	}
+	without(0)
+	write(t, file, fmt.Sprintf(content, 2))
+	if status, body := request(t, http.DefaultClient, http.MethodPost, "http://"+e.address+"/-/reload"); status != http.StatusOK {
+		t.Fatalf("reload answers %d: %s", status, body)
+	}
+	without(1)
+}
+
 func TestReadyOnceTheSourcesWereTried(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
 	var once sync.Once
@@ -473,16 +517,8 @@ func TestExternalURL(t *testing.T) {
 
 // TestShutdownFinishesScrapes ends the program while a slow client is in the middle of eight megabytes.
 func TestShutdownFinishesScrapes(t *testing.T) {
-	store := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
-	defer store.Close()
-	liteLLM, err := simulator.New(simulator.Options{Redis: store})
-	if err != nil {
-		t.Fatal(err)
-	}
-	liteLLM.AddKeys(80, func(int) simulator.Key { return simulator.Key{Alias: strings.Repeat("long", 25_000)} })
-	l := httptest.NewServer(liteLLM.Handler())
-	defer l.Close()
-	e := start(t, map[string]string{"LITELLM_URL": l.URL, "LITELLM_API_KEY": liteLLM.MasterKey()})
+	l := simulate(t, 80, strings.Repeat("long", 25_000))
+	e := start(t, map[string]string{"LITELLM_URL": l.url, "LITELLM_API_KEY": l.MasterKey()})
 	eventually(t, func() error {
 		if page := e.get(t, "/"); !strings.Contains(page, `data-label="Entities">80<`) {
 			return fmt.Errorf("the keys are not read; log:\n%s", e.stderr)
