@@ -16,9 +16,9 @@ import (
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 
 	"litellm_budget_exporter/collector"
-	"litellm_budget_exporter/collector/budget"
 	"litellm_budget_exporter/collector/config"
 	"litellm_budget_exporter/collector/counters"
+	"litellm_budget_exporter/collector/judgement"
 	"litellm_budget_exporter/collector/litellm"
 	"litellm_budget_exporter/collector/poller"
 )
@@ -181,7 +181,7 @@ func (e *exporter) makeSettings() (*settings, error) {
 			Scopes:           cfg.Scopes,
 			Keys:             cfg.Entities.Keys,
 			Teams:            cfg.Entities.Teams,
-			Judge: budget.Params{
+			Judge: judgement.Params{
 				ToleranceUSD:    cfg.Tolerance.USD,
 				ToleranceRatio:  cfg.Tolerance.Ratio,
 				WriteLag:        cfg.Tolerance.WriteLag,

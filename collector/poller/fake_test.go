@@ -17,6 +17,7 @@ import (
 
 	"litellm_budget_exporter/collector/budget"
 	"litellm_budget_exporter/collector/counters"
+	"litellm_budget_exporter/collector/judgement"
 	"litellm_budget_exporter/collector/litellm"
 )
 
@@ -446,7 +447,7 @@ func newRig(t *testing.T, setup func(*rig)) *rig {
 		StalenessLiteLLM: 5 * time.Minute,
 		StalenessRedis:   2 * time.Minute,
 		Scopes:           budget.Scopes,
-		Judge: budget.Params{
+		Judge: judgement.Params{
 			ToleranceUSD: 0.01, ToleranceRatio: 0.01, WriteLag: 15 * time.Second, CounterInterval: 15 * time.Second,
 		},
 		Telemetry: r.telemetry,

@@ -14,6 +14,7 @@ import (
 
 	"litellm_budget_exporter/collector/budget"
 	"litellm_budget_exporter/collector/counters"
+	"litellm_budget_exporter/collector/judgement"
 	"litellm_budget_exporter/collector/litellm"
 )
 
@@ -65,7 +66,7 @@ type Options struct {
 	Keys   []string // with Teams: when not both empty, these entities only, read by hash and id. Optional.
 	Teams  []string
 
-	Judge     budget.Params
+	Judge     judgement.Params
 	Telemetry Telemetry
 	Logger    *slog.Logger
 }

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/judgement"
 	"litellm_budget_exporter/collector/litellm"
 )
 
 // member is one entity that is known.
 type member struct {
-	track budget.Track
+	track judgement.Track
 	bare  bareView
 	sweep uint32 // the sweep that last came by it
 	gone  bool   // it was removed; a loop may still hold it
@@ -61,7 +62,7 @@ func (m *member) id() string { return m.track.Row().ID.Value }
 
 // state is everything that was read. It is guarded by Poller.mu.
 type state struct {
-	judge    *budget.Judge
+	judge    *judgement.Judge
 	releases releases
 	sources  map[budget.Source]*source
 	rosters  map[budget.Scope]*roster
@@ -82,7 +83,7 @@ type state struct {
 
 func newState(o Options) state {
 	s := state{
-		judge:      budget.NewJudge(o.Judge),
+		judge:      judgement.New(o.Judge),
 		releases:   releases{inUse: budget.ReleaseOf("")},
 		sources:    map[budget.Source]*source{budget.LiteLLM: newSource(budget.LiteLLM)},
 		rosters:    map[budget.Scope]*roster{},

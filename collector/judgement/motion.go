@@ -1,6 +1,10 @@
-package budget
+package judgement
 
-import "time"
+import (
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+)
 
 // burnWindow is the time over which a burn rate is taken.
 const burnWindow = 60 * time.Second
@@ -33,12 +37,12 @@ type motion struct {
 const usualReservationFor = 10 * time.Minute
 
 // counterMoved takes in two successive readings of a counter.
-func (m *motion) counterMoved(before, now Counter, reported float64) {
-	if before.State != CounterPresent || now.State != CounterPresent {
+func (m *motion) counterMoved(before, now budget.Counter, reported float64) {
+	if before.State != budget.CounterPresent || now.State != budget.CounterPresent {
 		return
 	}
 	// The counter could have expired and been seeded anew in between.
-	if before.TTL != NoExpiry && now.ReadAt.Sub(before.ReadAt) >= before.TTL {
+	if before.TTL != budget.NoExpiry && now.ReadAt.Sub(before.ReadAt) >= before.TTL {
 		return
 	}
 	change := now.Value - before.Value
@@ -55,7 +59,7 @@ func (m *motion) counterMoved(before, now Counter, reported float64) {
 
 // rowMoved takes in two successive readings of a row. A rise of the counter that the row did not follow
 // within one write lag (several, until that is measured) was no spend: it does not count as burn.
-func (m *motion) rowMoved(before, now *Row, unwrittenFor time.Duration) {
+func (m *motion) rowMoved(before, now *budget.Row, unwrittenFor time.Duration) {
 	if !before.Spend.Known || !now.Spend.Known {
 		return
 	}

@@ -1,15 +1,17 @@
-package budget
+package judgement
 
 import (
 	"math"
 	"time"
+
+	"litellm_budget_exporter/collector/budget"
 )
 
 // assessment is what the two readings last taken of an entity say at a time.
 type assessment struct {
-	cap       Cap
-	enforced  Optional[float64]
-	tolerance Optional[float64]
+	cap       budget.Cap
+	enforced  budget.Optional[float64]
+	tolerance budget.Optional[float64]
 
 	judged   bool // it may be judged at all, and both spends are known
 	close    bool // the two readings lie close enough for a verdict
@@ -24,14 +26,14 @@ type assessment struct {
 
 	// suspect is the verdict that the readings suggest with the reported spend moved on at the burn rate to
 	// the time of the counter's reading.
-	suspect Verdict
+	suspect budget.Verdict
 }
 
-func (a assessment) shows(v Verdict) bool {
+func (a assessment) shows(v budget.Verdict) bool {
 	switch v {
-	case FalselyLocked:
+	case budget.FalselyLocked:
 		return a.locked
-	case Bypassed:
+	case budget.Bypassed:
 		return a.bypassed
 	}
 	return false
@@ -43,7 +45,7 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 	a := assessment{cap: j.capOf(r, now)}
 	lag := j.writeLag()
 	a.enforced = enforcedSpend(j.release.Rules, r.Spend, c, a.cap, t.guard.fails(lag))
-	a.negative = (r.Spend.Known && r.Spend.Value < 0) || (c.State == CounterPresent && c.Value < 0)
+	a.negative = (r.Spend.Known && r.Spend.Value < 0) || (c.State == budget.CounterPresent && c.Value < 0)
 	if !r.Spend.Known || !a.enforced.Known {
 		return a
 	}
@@ -56,7 +58,7 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 		reservation = t.motion.usualReservation(now)
 	}
 	tolerance := j.params.ToleranceUSD + burn*(lag+gap).Seconds() + reservation
-	a.tolerance = Some(tolerance)
+	a.tolerance = budget.Some(tolerance)
 	a.judged = !r.Blocked && !r.Throttled && !(r.Expires.Known && !now.Before(r.Expires.Value))
 	a.close = gap <= j.params.CounterInterval
 	if !a.judged {
@@ -70,28 +72,28 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 		d := enforced - reported
 		return math.Abs(d) > tolerance && !(d > 0 && d <= unwritten)
 	}
-	locks := func(cap Cap, reported float64) bool {
-		return cap.reachedBy(enforced) && cap.above(reported) && enforced > reported && exceeds(reported)
+	locks := func(cap budget.Cap, reported float64) bool {
+		return cap.ReachedBy(enforced) && cap.Above(reported) && enforced > reported && exceeds(reported)
 	}
-	bypasses := func(cap Cap, reported float64) bool {
-		return cap.reachedBy(reported) && cap.above(enforced) && enforced < reported && exceeds(reported)
+	bypasses := func(cap budget.Cap, reported float64) bool {
+		return cap.ReachedBy(reported) && cap.Above(enforced) && enforced < reported && exceeds(reported)
 	}
 	a.diverges = exceeds(reported) &&
 		math.Abs(enforced-reported) > j.params.ToleranceRatio*max(math.Abs(enforced), math.Abs(reported))
-	if a.cap.State != CapKnown || a.cap.blocksByIntent() {
+	if a.cap.State != budget.CapKnown || a.cap.BlocksByIntent() {
 		return a
 	}
-	a.pinned = c.State == CounterPresent && a.cap.pins(c.Value) && a.cap.above(reported)
+	a.pinned = c.State == budget.CounterPresent && a.cap.Pins(c.Value) && a.cap.Above(reported)
 	a.locked, a.bypassed = locks(a.cap, reported), bypasses(a.cap, reported)
-	for _, cap := range []Cap{a.cap.atLow(), a.cap.atHigh()} {
+	for _, cap := range []budget.Cap{a.cap.AtLow(), a.cap.AtHigh()} {
 		a.doubtful = a.doubtful || locks(cap, reported) != a.locked || bypasses(cap, reported) != a.bypassed
 	}
 	expected := reported + burn*max(0, c.ReadAt.Sub(r.ReadAt)).Seconds()
 	switch {
 	case locks(a.cap, expected):
-		a.suspect = FalselyLocked
+		a.suspect = budget.FalselyLocked
 	case bypasses(a.cap, expected):
-		a.suspect = Bypassed
+		a.suspect = budget.Bypassed
 	}
 	return a
 }

@@ -1,9 +1,11 @@
-package budget
+package judgement
 
 import (
 	"math"
 	"testing"
 	"time"
+
+	"litellm_budget_exporter/collector/budget"
 )
 
 var epoch = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -17,16 +19,16 @@ type story struct {
 	t     *testing.T
 	judge *Judge
 	track Track
-	base  Row
+	base  budget.Row
 }
 
 // tell begins the story of a key with a cap of 10 under a release.
-func tell(t *testing.T, release string, change ...func(*Row)) *story {
+func tell(t *testing.T, release string, change ...func(*budget.Row)) *story {
 	t.Helper()
-	s := &story{t: t, judge: NewJudge(params), base: Row{
-		ID: ID{Scope: Key, Value: "k"}, MaxBudget: Some(10.0), Link: BudgetLink{State: LinkNone},
+	s := &story{t: t, judge: New(params), base: budget.Row{
+		ID: budget.ID{Scope: budget.Key, Value: "k"}, MaxBudget: budget.Some(10.0), Link: budget.BudgetLink{State: budget.LinkNone},
 	}}
-	s.judge.SetRelease(ReleaseOf(release))
+	s.judge.SetRelease(budget.ReleaseOf(release))
 	for _, c := range change {
 		c(&s.base)
 	}
@@ -35,20 +37,20 @@ func tell(t *testing.T, release string, change ...func(*Row)) *story {
 
 func (s *story) row(seconds, spend float64) *story {
 	r := s.base
-	r.ReadAt, r.Spend = at(seconds), Some(spend)
+	r.ReadAt, r.Spend = at(seconds), budget.Some(spend)
 	s.judge.Row(&s.track, &r)
 	return s
 }
 
 func (s *story) counter(seconds, value float64) *story {
-	return s.reading(Counter{State: CounterPresent, Value: value, TTL: time.Minute, ReadAt: at(seconds)})
+	return s.reading(budget.Counter{State: budget.CounterPresent, Value: value, TTL: time.Minute, ReadAt: at(seconds)})
 }
 
 func (s *story) cold(seconds float64) *story {
-	return s.reading(Counter{State: CounterAbsent, ReadAt: at(seconds)})
+	return s.reading(budget.Counter{State: budget.CounterAbsent, ReadAt: at(seconds)})
 }
 
-func (s *story) reading(c Counter) *story {
+func (s *story) reading(c budget.Counter) *story {
 	s.judge.Counter(&s.track, c, nil)
 	return s
 }
@@ -58,7 +60,7 @@ func (s *story) pair(seconds, reported, counter float64) *story {
 	return s.row(seconds, reported).counter(seconds+0.1, counter)
 }
 
-func (s *story) verdict(want Verdict) *story {
+func (s *story) verdict(want budget.Verdict) *story {
 	s.t.Helper()
 	if got := s.track.Entity().Verdict; got != want {
 		s.t.Fatalf("verdict %q, want %q: %+v", got, want, *s.track.Entity())
@@ -66,7 +68,7 @@ func (s *story) verdict(want Verdict) *story {
 	return s
 }
 
-func (s *story) suspected(want Verdict) *story {
+func (s *story) suspected(want budget.Verdict) *story {
 	s.t.Helper()
 	if got, _ := s.track.Suspicion(); got.Verdict != want {
 		s.t.Fatalf("suspicion of %q, want %q", got.Verdict, want)
@@ -76,7 +78,7 @@ func (s *story) suspected(want Verdict) *story {
 
 func (s *story) episodes(locked, bypassed uint64) *story {
 	s.t.Helper()
-	got := s.judge.Totals(Key)
+	got := s.judge.Totals(budget.Key)
 	if got.FalselyLockedEpisodes != locked || got.BypassedEpisodes != bypassed {
 		s.t.Fatalf("%d episodes of false lock and %d of bypass, want %d and %d",
 			got.FalselyLockedEpisodes, got.BypassedEpisodes, locked, bypassed)
@@ -85,58 +87,58 @@ func (s *story) episodes(locked, bypassed uint64) *story {
 }
 
 func TestLockIsConfirmedOneWriteLagLater(t *testing.T) {
-	s := tell(t, "1.84.0").row(0, 3.536).counter(1, 3.536).verdict(OK)
-	s.cold(16).counter(31, 10.607).verdict(OK).suspected(FalselyLocked)
+	s := tell(t, "1.84.0").row(0, 3.536).counter(1, 3.536).verdict(budget.OK)
+	s.cold(16).counter(31, 10.607).verdict(budget.OK).suspected(budget.FalselyLocked)
 	if due, _ := s.track.Suspicion(); due.DueAt != at(46) {
 		t.Errorf("due at %v", due.DueAt)
 	}
-	s.pair(40, 3.536, 10.607).verdict(OK).episodes(0, 0)
-	s.row(46, 3.536).verdict(OK).counter(46.1, 10.607).verdict(FalselyLocked).suspected(NotJudged).episodes(1, 0)
+	s.pair(40, 3.536, 10.607).verdict(budget.OK).episodes(0, 0)
+	s.row(46, 3.536).verdict(budget.OK).counter(46.1, 10.607).verdict(budget.FalselyLocked).suspected(budget.NotJudged).episodes(1, 0)
 	e := s.track.Entity()
-	if !e.LockJudged || e.FalselyLockedLast.Value != at(46.1) || e.Cause != Unexplained || !e.Divergence.Known {
+	if !e.LockJudged || e.FalselyLockedLast.Value != at(46.1) || e.Cause != budget.Unexplained || !e.Divergence.Known {
 		t.Errorf("%+v", *e)
 	}
 	s.counter(60, 10.607)
-	if got := s.judge.Totals(Key).FalselyLockedTime; got != 29*time.Second {
+	if got := s.judge.Totals(budget.Key).FalselyLockedTime; got != 29*time.Second {
 		t.Errorf("%v falsely locked, want the time from the first reading", got)
 	}
-	s.counter(75, 3.536).verdict(OK).episodes(1, 0)
+	s.counter(75, 3.536).verdict(budget.OK).episodes(1, 0)
 }
 
 func TestVerdictEndsWithEitherSource(t *testing.T) {
 	locked := func() *story {
-		return tell(t, "1.84.0").pair(0, 3, 3).pair(15, 3, 3).cold(30).counter(45, 12).pair(60, 3, 12).verdict(FalselyLocked)
+		return tell(t, "1.84.0").pair(0, 3, 3).pair(15, 3, 3).cold(30).counter(45, 12).pair(60, 3, 12).verdict(budget.FalselyLocked)
 	}
-	locked().row(61, 11).verdict(OK)
-	locked().counter(61, 3).verdict(OK)
-	locked().cold(61).verdict(OK)
+	locked().row(61, 11).verdict(budget.OK)
+	locked().counter(61, 3).verdict(budget.OK)
+	locked().cold(61).verdict(budget.OK)
 	raised := locked()
-	raised.base.MaxBudget = Some(20.0)
-	raised.row(61, 3).verdict(OK)
+	raised.base.MaxBudget = budget.Some(20.0)
+	raised.row(61, 3).verdict(budget.OK)
 }
 
 func TestNobodyEntersWhileASourceFails(t *testing.T) {
 	s := tell(t, "1.84.0").pair(0, 3, 3).cold(15).counter(30, 12)
 	s.judge.SetEntering(false)
-	s.pair(45, 3, 12).verdict(OK).pair(120, 3, 12).verdict(OK)
+	s.pair(45, 3, 12).verdict(budget.OK).pair(120, 3, 12).verdict(budget.OK)
 	s.judge.SetEntering(true)
-	s.pair(121, 3, 12).verdict(FalselyLocked)
+	s.pair(121, 3, 12).verdict(budget.FalselyLocked)
 	s.judge.SetEntering(false)
-	s.counter(130, 12).verdict(FalselyLocked).counter(145, 3).verdict(OK)
+	s.counter(130, 12).verdict(budget.FalselyLocked).counter(145, 3).verdict(budget.OK)
 }
 
 func TestAPairFarApartGivesNoVerdict(t *testing.T) {
 	s := tell(t, "1.84.0").pair(0, 3, 3).cold(15).counter(30, 12)
-	s.row(45, 3).counter(61, 12).verdict(OK).suspected(FalselyLocked)
-	s.pair(62, 3, 12).verdict(FalselyLocked)
+	s.row(45, 3).counter(61, 12).verdict(budget.OK).suspected(budget.FalselyLocked)
+	s.pair(62, 3, 12).verdict(budget.FalselyLocked)
 }
 
 func TestFirstSeenLocked(t *testing.T) {
-	s := tell(t, "1.84.0").pair(0, 3.536, 10.607).verdict(NotJudged)
+	s := tell(t, "1.84.0").pair(0, 3.536, 10.607).verdict(budget.NotJudged)
 	if s.track.Entity().LockJudged {
 		t.Error("a 0 is shown before the first judgement")
 	}
-	s.pair(15.2, 3.536, 10.607).verdict(FalselyLocked)
+	s.pair(15.2, 3.536, 10.607).verdict(budget.FalselyLocked)
 }
 
 func TestGenuineExhaustionUnderASlowFlush(t *testing.T) {
@@ -145,28 +147,28 @@ func TestGenuineExhaustionUnderASlowFlush(t *testing.T) {
 	for i := 1; i <= 4; i++ {
 		s.pair(float64(15*i)-1, 2, 2+2*float64(i))
 	}
-	s.verdict(OK).suspected(NotJudged).episodes(0, 0)
-	s.pair(70, 2, 10).verdict(OK).pair(80, 10, 10).verdict(OK).pair(95, 10, 10).verdict(OK).pair(200, 10, 10).verdict(OK)
+	s.verdict(budget.OK).suspected(budget.NotJudged).episodes(0, 0)
+	s.pair(70, 2, 10).verdict(budget.OK).pair(80, 10, 10).verdict(budget.OK).pair(95, 10, 10).verdict(budget.OK).pair(200, 10, 10).verdict(budget.OK)
 	s.episodes(0, 0)
 }
 
 func TestSpendThatIsNeverWrittenIsNoWriteLagForEver(t *testing.T) {
-	s := tell(t, "1.84.0").pair(0, 3, 3).pair(14, 3, 12).verdict(OK).suspected(NotJudged)
-	s.pair(80, 3, 12).verdict(OK).pair(91, 3, 12).suspected(FalselyLocked).pair(106.2, 3, 12).verdict(FalselyLocked)
+	s := tell(t, "1.84.0").pair(0, 3, 3).pair(14, 3, 12).verdict(budget.OK).suspected(budget.NotJudged)
+	s.pair(80, 3, 12).verdict(budget.OK).pair(91, 3, 12).suspected(budget.FalselyLocked).pair(106.2, 3, 12).verdict(budget.FalselyLocked)
 }
 
 func TestBypass(t *testing.T) {
-	s := tell(t, "1.84.0").pair(0, 17, 6).verdict(NotJudged).suspected(Bypassed)
-	s.pair(16, 17, 6).verdict(Bypassed).episodes(0, 1)
+	s := tell(t, "1.84.0").pair(0, 17, 6).verdict(budget.NotJudged).suspected(budget.Bypassed)
+	s.pair(16, 17, 6).verdict(budget.Bypassed).episodes(0, 1)
 	if e := s.track.Entity(); e.Divergence.Value != -11 || !e.BypassedLast.Known {
 		t.Errorf("%+v", *e)
 	}
-	s.pair(31, 17, 17).verdict(OK)
+	s.pair(31, 17, 17).verdict(budget.OK)
 }
 
 func TestStaleLowCounterIsNoBypassWhereLiteLLMRaisesIt(t *testing.T) {
-	s := tell(t, "1.90.0").pair(0, 17, 6).verdict(OK).pair(16, 17, 6).verdict(OK)
-	if got := s.track.Entity().Enforced; got != Some(17.0) {
+	s := tell(t, "1.90.0").pair(0, 17, 6).verdict(budget.OK).pair(16, 17, 6).verdict(budget.OK)
+	if got := s.track.Entity().Enforced; got != budget.Some(17.0) {
 		t.Errorf("enforced %v, want the reported spend", got)
 	}
 }
@@ -174,84 +176,84 @@ func TestStaleLowCounterIsNoBypassWhereLiteLLMRaisesIt(t *testing.T) {
 func TestStaleLowCounterThatGoesOnRisingIsABypass(t *testing.T) {
 	s := tell(t, "1.90.0").pair(0, 17, 1)
 	for i := 1; i <= 6; i++ {
-		s.pair(15*float64(i), 17, 1+0.5*float64(i)).verdict(OK)
+		s.pair(15*float64(i), 17, 1+0.5*float64(i)).verdict(budget.OK)
 	}
-	s.suspected(Bypassed)
-	s.pair(106, 17, 4.5).verdict(Bypassed)
+	s.suspected(budget.Bypassed)
+	s.pair(106, 17, 4.5).verdict(budget.Bypassed)
 }
 
 func TestExpiredLockCountsAfterwards(t *testing.T) {
 	story := func() *story {
-		return tell(t, "1.84.0").pair(0, 3, 3).cold(15).counter(30, 12).suspected(FalselyLocked)
+		return tell(t, "1.84.0").pair(0, 3, 3).cold(15).counter(30, 12).suspected(budget.FalselyLocked)
 	}
 	t.Run("row still under the budget", func(t *testing.T) {
-		s := story().cold(40).suspected(FalselyLocked).row(44, 3).episodes(0, 0).row(45, 3).episodes(1, 0).verdict(OK)
-		if e := s.track.Entity(); e.FalselyLockedLast != Some(at(30)) {
+		s := story().cold(40).suspected(budget.FalselyLocked).row(44, 3).episodes(0, 0).row(45, 3).episodes(1, 0).verdict(budget.OK)
+		if e := s.track.Entity(); e.FalselyLockedLast != budget.Some(at(30)) {
 			t.Errorf("last shown at %v", e.FalselyLockedLast)
 		}
 	})
 	t.Run("seeded anew between two readings", func(t *testing.T) {
 		s := tell(t, "1.84.0").pair(0, 3, 3).cold(15)
-		s.reading(Counter{State: CounterPresent, Value: 12, TTL: 8 * time.Second, ReadAt: at(30)}).suspected(FalselyLocked)
-		s.counter(45, 3).suspected(FalselyLocked).row(45.1, 3).episodes(1, 0).suspected(NotJudged)
+		s.reading(budget.Counter{State: budget.CounterPresent, Value: 12, TTL: 8 * time.Second, ReadAt: at(30)}).suspected(budget.FalselyLocked)
+		s.counter(45, 3).suspected(budget.FalselyLocked).row(45.1, 3).episodes(1, 0).suspected(budget.NotJudged)
 	})
 	t.Run("fell before it could expire", func(t *testing.T) { story().counter(45, 3).row(45.1, 3).episodes(0, 0) })
 	t.Run("seeded anew to the same", func(t *testing.T) {
 		s := tell(t, "1.84.0").pair(0, 3, 3).cold(15)
-		s.reading(Counter{State: CounterPresent, Value: 12, TTL: 8 * time.Second, ReadAt: at(30)})
-		s.pair(45, 3, 12).verdict(FalselyLocked).episodes(1, 0).row(46, 3).episodes(1, 0)
+		s.reading(budget.Counter{State: budget.CounterPresent, Value: 12, TTL: 8 * time.Second, ReadAt: at(30)})
+		s.pair(45, 3, 12).verdict(budget.FalselyLocked).episodes(1, 0).row(46, 3).episodes(1, 0)
 	})
 	t.Run("row at the budget", func(t *testing.T) { story().cold(40).row(45, 10).episodes(0, 0) })
 	t.Run("reset", func(t *testing.T) { story().cold(40).row(45, 0).episodes(0, 0) })
 	t.Run("reset date moved", func(t *testing.T) {
 		s := story().cold(40)
-		s.base.ResetAt = Some(at(3600))
+		s.base.ResetAt = budget.Some(at(3600))
 		s.row(45, 3).episodes(0, 0)
 	})
 }
 
 func TestPinnedAtCap(t *testing.T) {
-	s := tell(t, "1.84.0").pair(0, 3, 3).cold(15).pair(30, 3, 9.9999999999).pair(46, 3, 9.9999999999).verdict(FalselyLocked)
-	if e := s.track.Entity(); e.Cause != PinnedAtCap || e.FalselyLockedLast.Known {
+	s := tell(t, "1.84.0").pair(0, 3, 3).cold(15).pair(30, 3, 9.9999999999).pair(46, 3, 9.9999999999).verdict(budget.FalselyLocked)
+	if e := s.track.Entity(); e.Cause != budget.PinnedAtCap || e.FalselyLockedLast.Known {
 		t.Errorf("%+v", *e)
 	}
 	s.episodes(0, 0)
 	for i := 4; i < 42; i++ {
 		s.pair(15*float64(i), 3, 10)
 	}
-	s.episodes(0, 0).pair(631, 3, 10).episodes(1, 0).verdict(FalselyLocked)
+	s.episodes(0, 0).pair(631, 3, 10).episodes(1, 0).verdict(budget.FalselyLocked)
 	if !s.track.Entity().FalselyLockedLast.Known {
 		t.Error("pinned for ten minutes does not count")
 	}
 
-	s = tell(t, "1.84.0").pair(0, 3, 3).cold(15).pair(30, 3, 10).pair(46, 3, 10).verdict(FalselyLocked)
+	s = tell(t, "1.84.0").pair(0, 3, 3).cold(15).pair(30, 3, 10).pair(46, 3, 10).verdict(budget.FalselyLocked)
 	for i := 4; i < 80; i++ { // requests settle: the row goes on rising
 		s.pair(15*float64(i), 3+0.01*float64(i), 10)
 	}
-	s.verdict(FalselyLocked).episodes(0, 0)
+	s.verdict(budget.FalselyLocked).episodes(0, 0)
 }
 
 func TestDivergingAfterAMinuteOfReadings(t *testing.T) {
 	s := tell(t, "1.84.0").pair(0, 3, 3).cold(15)
 	for sec := 30.0; sec < 90; sec += 15 {
-		s.pair(sec, 3, 6).verdict(OK)
+		s.pair(sec, 3, 6).verdict(budget.OK)
 	}
-	s.pair(91, 3, 6).verdict(Diverging)
+	s.pair(91, 3, 6).verdict(budget.Diverging)
 	if !s.track.Watched() {
 		t.Error("a diverging row is not read again")
 	}
-	s.counter(100, 3).verdict(OK)
+	s.counter(100, 3).verdict(budget.OK)
 
 	t.Run("not if one reading is right", func(t *testing.T) {
-		tell(t, "1.84.0").pair(0, 3, 3).cold(15).pair(30, 3, 6).pair(60, 3, 3).pair(75, 3, 6).pair(91, 3, 6).verdict(OK)
+		tell(t, "1.84.0").pair(0, 3, 3).cold(15).pair(30, 3, 6).pair(60, 3, 3).pair(75, 3, 6).pair(91, 3, 6).verdict(budget.OK)
 	})
 	t.Run("not below the fraction of spend", func(t *testing.T) {
-		s := tell(t, "1.84.0", func(r *Row) { r.MaxBudget = Some(1e6) }).pair(0, 1000, 1000).cold(15)
-		s.pair(30, 1000, 1005).pair(60, 1000, 1005).pair(120, 1000, 1005).verdict(OK)
+		s := tell(t, "1.84.0", func(r *budget.Row) { r.MaxBudget = budget.Some(1e6) }).pair(0, 1000, 1000).cold(15)
+		s.pair(30, 1000, 1005).pair(60, 1000, 1005).pair(120, 1000, 1005).verdict(budget.OK)
 	})
 	t.Run("without a cap too", func(t *testing.T) {
-		s := tell(t, "1.84.0", func(r *Row) { r.MaxBudget = Optional[float64]{} }).pair(0, 3, 3).cold(15)
-		s.pair(30, 3, 60).pair(91, 3, 60).verdict(Diverging)
+		s := tell(t, "1.84.0", func(r *budget.Row) { r.MaxBudget = budget.Optional[float64]{} }).pair(0, 3, 3).cold(15)
+		s.pair(30, 3, 60).pair(91, 3, 60).verdict(budget.Diverging)
 		if s.track.Entity().LockJudged {
 			t.Error("an entity without a cap is judged as locked or not")
 		}
@@ -259,49 +261,49 @@ func TestDivergingAfterAMinuteOfReadings(t *testing.T) {
 }
 
 func TestOddCounters(t *testing.T) {
-	immortal := func(sec float64) Counter {
-		return Counter{State: CounterPresent, Value: 3, TTL: NoExpiry, ReadAt: at(sec)}
+	immortal := func(sec float64) budget.Counter {
+		return budget.Counter{State: budget.CounterPresent, Value: 3, TTL: budget.NoExpiry, ReadAt: at(sec)}
 	}
-	s := tell(t, "1.84.0").row(0, 3).reading(immortal(1)).verdict(OK).reading(immortal(16)).verdict(Diverging)
-	if s.track.Entity().Cause != Immortal {
+	s := tell(t, "1.84.0").row(0, 3).reading(immortal(1)).verdict(budget.OK).reading(immortal(16)).verdict(budget.Diverging)
+	if s.track.Entity().Cause != budget.Immortal {
 		t.Errorf("cause %q", s.track.Entity().Cause)
 	}
-	s.counter(31, 3).verdict(OK)
+	s.counter(31, 3).verdict(budget.OK)
 
-	s = tell(t, "1.84.0").row(0, 3).counter(1, -0.5).verdict(Diverging)
-	if s.track.Entity().Cause != Negative {
+	s = tell(t, "1.84.0").row(0, 3).counter(1, -0.5).verdict(budget.Diverging)
+	if s.track.Entity().Cause != budget.Negative {
 		t.Errorf("cause %q", s.track.Entity().Cause)
 	}
-	if s = tell(t, "1.109.1").row(0, -2).counter(1, -2).verdict(Diverging); s.track.Entity().Cause != Negative {
+	if s = tell(t, "1.109.1").row(0, -2).counter(1, -2).verdict(budget.Diverging); s.track.Entity().Cause != budget.Negative {
 		t.Errorf("cause %q", s.track.Entity().Cause)
 	}
 }
 
 func TestNotJudged(t *testing.T) {
-	for name, change := range map[string]func(*Row){
-		"blocked":   func(r *Row) { r.Blocked = true },
-		"expired":   func(r *Row) { r.Expires = Some(at(-1)) },
-		"throttled": func(r *Row) { r.Throttled = true },
+	for name, change := range map[string]func(*budget.Row){
+		"blocked":   func(r *budget.Row) { r.Blocked = true },
+		"expired":   func(r *budget.Row) { r.Expires = budget.Some(at(-1)) },
+		"throttled": func(r *budget.Row) { r.Throttled = true },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := tell(t, "1.84.0", change).pair(0, 3, 12).pair(20, 3, 12).pair(90, 3, 12).verdict(NotJudged)
+			s := tell(t, "1.84.0", change).pair(0, 3, 12).pair(20, 3, 12).pair(90, 3, 12).verdict(budget.NotJudged)
 			e := s.track.Entity()
-			if e.LockJudged || e.Enforced != Some(12.0) || e.Reported != Some(3.0) || e.Divergence != Some(9.0) {
+			if e.LockJudged || e.Enforced != budget.Some(12.0) || e.Reported != budget.Some(3.0) || e.Divergence != budget.Some(9.0) {
 				t.Errorf("%+v", *e)
 			}
 		})
 	}
 	t.Run("cap of 0", func(t *testing.T) {
-		s := tell(t, "1.84.0", func(r *Row) { r.MaxBudget = Some(0.0) }).pair(0, 0, 0).pair(20, 0, 0).verdict(OK)
+		s := tell(t, "1.84.0", func(r *budget.Row) { r.MaxBudget = budget.Some(0.0) }).pair(0, 0, 0).pair(20, 0, 0).verdict(budget.OK)
 		if !s.track.Entity().LockJudged {
 			t.Error("a cap of 0 shows no 0")
 		}
-		s.pair(40, -1, 5).suspected(NotJudged)
+		s.pair(40, -1, 5).suspected(budget.NotJudged)
 	})
 	t.Run("cap unknown", func(t *testing.T) {
-		s := tell(t, "1.84.0", func(r *Row) { r.MaxBudget, r.Link = Optional[float64]{}, BudgetLink{} })
+		s := tell(t, "1.84.0", func(r *budget.Row) { r.MaxBudget, r.Link = budget.Optional[float64]{}, budget.BudgetLink{} })
 		s.pair(0, 3, 12).pair(20, 3, 12)
-		if e := s.track.Entity(); e.LockJudged || e.Cap.State != CapUnknown {
+		if e := s.track.Entity(); e.LockJudged || e.Cap.State != budget.CapUnknown {
 			t.Errorf("%+v", *e)
 		}
 	})
@@ -310,13 +312,13 @@ func TestNotJudged(t *testing.T) {
 		r := s.base
 		r.ReadAt = at(0)
 		s.judge.Row(&s.track, &r)
-		s.counter(1, 12).verdict(NotJudged)
-		if e := s.track.Entity(); e.Divergence.Known || e.LockJudged || e.Enforced != Some(12.0) {
+		s.counter(1, 12).verdict(budget.NotJudged)
+		if e := s.track.Entity(); e.Divergence.Known || e.LockJudged || e.Enforced != budget.Some(12.0) {
 			t.Errorf("%+v", *e)
 		}
 	})
 	t.Run("counter unreadable", func(t *testing.T) {
-		s := tell(t, "1.84.0").pair(0, 3, 3).verdict(OK).reading(Counter{State: CounterUnreadable, ReadAt: at(15)}).verdict(NotJudged)
+		s := tell(t, "1.84.0").pair(0, 3, 3).verdict(budget.OK).reading(budget.Counter{State: budget.CounterUnreadable, ReadAt: at(15)}).verdict(budget.NotJudged)
 		if e := s.track.Entity(); e.Enforced.Known || e.LockJudged {
 			t.Errorf("%+v", *e)
 		}
@@ -324,18 +326,20 @@ func TestNotJudged(t *testing.T) {
 }
 
 func TestTemporaryIncreaseInDoubt(t *testing.T) {
-	increase := func(r *Row) { r.TempIncrease = TemporaryIncrease{USD: 5, ExpiresAt: at(3600), NoZone: true} }
-	s := tell(t, "1.84.0", increase).pair(0, 3, 12).pair(20, 3, 12).verdict(NotJudged)
+	increase := func(r *budget.Row) {
+		r.TempIncrease = budget.TemporaryIncrease{USD: 5, ExpiresAt: at(3600), NoZone: true}
+	}
+	s := tell(t, "1.84.0", increase).pair(0, 3, 12).pair(20, 3, 12).verdict(budget.NotJudged)
 	if e := s.track.Entity(); e.LockJudged || e.Cap.Exact().Known {
 		t.Errorf("%+v", *e)
 	}
-	tell(t, "1.84.0", increase).pair(0, 3, 15.5).pair(20, 3, 15.5).verdict(FalselyLocked)
+	tell(t, "1.84.0", increase).pair(0, 3, 15.5).pair(20, 3, 15.5).verdict(budget.FalselyLocked)
 }
 
 func TestBurnRateWidensTheTolerance(t *testing.T) {
-	s := tell(t, "1.84.0", func(r *Row) { r.MaxBudget = Some(1000.0) })
+	s := tell(t, "1.84.0", func(r *budget.Row) { r.MaxBudget = budget.Some(1000.0) })
 	for i := range 10 { // a dollar a second, the row 15 s behind
-		s.pair(15*float64(i), 15*float64(max(0, i-1)), 15*float64(i)).verdict(OK)
+		s.pair(15*float64(i), 15*float64(max(0, i-1)), 15*float64(i)).verdict(budget.OK)
 	}
 	got := s.track.Entity().Tolerance.Value
 	if math.Abs(got-15.11) > 1 {
@@ -344,7 +348,7 @@ func TestBurnRateWidensTheTolerance(t *testing.T) {
 }
 
 func TestARiseThatTheRowDoesNotFollowIsNoBurn(t *testing.T) {
-	s := tell(t, "1.84.0", func(r *Row) { r.MaxBudget = Some(1000.0) }).pair(0, 3, 3).pair(10, 3, 100)
+	s := tell(t, "1.84.0", func(r *budget.Row) { r.MaxBudget = budget.Some(1000.0) }).pair(0, 3, 3).pair(10, 3, 100)
 	if got := s.track.Entity().Tolerance.Value; got < 20 {
 		t.Errorf("tolerance %v: a rise of a live counter is burn until the row had time to follow", got)
 	}
@@ -356,11 +360,11 @@ func TestARiseThatTheRowDoesNotFollowIsNoBurn(t *testing.T) {
 
 func TestFirstValueAfterAnAbsenceIsNoBurn(t *testing.T) {
 	s := tell(t, "1.84.0").pair(0, 3, 3).cold(15).pair(30, 3, 9)
-	if got := s.track.Entity().Tolerance; got != Some(0.01) {
+	if got := s.track.Entity().Tolerance; got != budget.Some(0.01) {
 		t.Errorf("tolerance %v", got)
 	}
 	s = tell(t, "1.84.0").row(0, 3)
-	s.reading(Counter{State: CounterPresent, Value: 3, TTL: 10 * time.Second, ReadAt: at(0)})
+	s.reading(budget.Counter{State: budget.CounterPresent, Value: 3, TTL: 10 * time.Second, ReadAt: at(0)})
 	s.counter(15, 9)
 	if got := s.track.Entity().Tolerance.Value; got > 0.02 {
 		t.Errorf("tolerance %v: the counter could have expired in between", got)
@@ -368,14 +372,14 @@ func TestFirstValueAfterAnAbsenceIsNoBurn(t *testing.T) {
 }
 
 func TestWriteLagIsMeasured(t *testing.T) {
-	j := NewJudge(params)
+	j := New(params)
 	for i := range 40 {
 		var tr Track
 		read := func(sec, spend float64) {
-			j.Row(&tr, &Row{ID: ID{Key, "k"}, ReadAt: at(sec), Spend: Some(spend)})
+			j.Row(&tr, &budget.Row{ID: budget.ID{Scope: budget.Key, Value: "k"}, ReadAt: at(sec), Spend: budget.Some(spend)})
 		}
 		count := func(sec, v float64) {
-			j.Counter(&tr, Counter{State: CounterPresent, Value: v, TTL: time.Minute, ReadAt: at(sec)}, nil)
+			j.Counter(&tr, budget.Counter{State: budget.CounterPresent, Value: v, TTL: time.Minute, ReadAt: at(sec)}, nil)
 		}
 		read(0, 1)
 		count(1, 1)
@@ -389,7 +393,7 @@ func TestWriteLagIsMeasured(t *testing.T) {
 		}
 		read(47, 2)
 	}
-	if got := j.WriteLag(); got != Some(36*time.Second) {
+	if got := j.WriteLag(); got != budget.Some(36*time.Second) {
 		t.Errorf("write lag %v, want from the counter at rest (6 s) to the last row without it (42 s)", got)
 	}
 }
@@ -404,8 +408,8 @@ func TestObservedSpend(t *testing.T) {
 		t.Errorf("observed %v, want 3.5: a reset adds nothing", got)
 	}
 	before, now := s.base, s.base
-	before.Spend, before.TotalSpend = Some(5.0), Some(20.0)
-	now.Spend, now.TotalSpend = Some(1.0), Some(22.0)
+	before.Spend, before.TotalSpend = budget.Some(5.0), budget.Some(20.0)
+	now.Spend, now.TotalSpend = budget.Some(1.0), budget.Some(22.0)
 	if got := observedRise(&before, &now); got != 2 {
 		t.Errorf("observed %v of total_spend, want 2", got)
 	}
@@ -434,17 +438,17 @@ func TestCounterMoved(t *testing.T) {
 
 func TestAnOlderRowIsIgnored(t *testing.T) {
 	s := tell(t, "1.84.0").row(60, 5).row(30, 4)
-	if got := s.track.Entity().Reported; got != Some(5.0) {
+	if got := s.track.Entity().Reported; got != budget.Some(5.0) {
 		t.Errorf("reported %v", got)
 	}
 }
 
 func TestRefresh(t *testing.T) {
-	s := tell(t, "1.84.0", func(r *Row) { r.Expires = Some(at(100)) }).pair(0, 3, 3).cold(15).pair(30, 3, 12).pair(46, 3, 12).verdict(FalselyLocked)
+	s := tell(t, "1.84.0", func(r *budget.Row) { r.Expires = budget.Some(at(100)) }).pair(0, 3, 3).cold(15).pair(30, 3, 12).pair(46, 3, 12).verdict(budget.FalselyLocked)
 	s.judge.Refresh(&s.track, at(99))
-	s.verdict(FalselyLocked)
+	s.verdict(budget.FalselyLocked)
 	s.judge.Refresh(&s.track, at(100))
-	s.verdict(NotJudged)
+	s.verdict(budget.NotJudged)
 	if !s.track.Entity().FalselyLockedLast.Known {
 		t.Error("the last reading is forgotten at once")
 	}
@@ -455,12 +459,12 @@ func TestRefresh(t *testing.T) {
 }
 
 func TestWindows(t *testing.T) {
-	s := tell(t, "1.84.0", func(r *Row) {
-		r.Windows = []Window{{Duration: "1h", MaxBudget: Some(1.0)}, {Duration: "1d", MaxBudget: Some(5.0), ResetAt: Some(at(1000))}}
+	s := tell(t, "1.84.0", func(r *budget.Row) {
+		r.Windows = []budget.Window{{Duration: "1h", MaxBudget: budget.Some(1.0)}, {Duration: "1d", MaxBudget: budget.Some(5.0), ResetAt: budget.Some(at(1000))}}
 	}).row(0, 3)
-	s.judge.Counter(&s.track, Counter{State: CounterPresent, Value: 3, ReadAt: at(1)}, []Counter{{State: CounterAbsent}, {State: CounterPresent, Value: 2}})
+	s.judge.Counter(&s.track, budget.Counter{State: budget.CounterPresent, Value: 3, ReadAt: at(1)}, []budget.Counter{{State: budget.CounterAbsent}, {State: budget.CounterPresent, Value: 2}})
 	got := s.track.Entity().Windows
-	if len(got) != 2 || got[0].Enforced.Known || got[1].Enforced != Some(2.0) || got[1].ResetAt != Some(at(1000)) {
+	if len(got) != 2 || got[0].Enforced.Known || got[1].Enforced != budget.Some(2.0) || got[1].ResetAt != budget.Some(at(1000)) {
 		t.Errorf("%+v", got)
 	}
 }

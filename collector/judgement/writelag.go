@@ -1,8 +1,10 @@
-package budget
+package judgement
 
 import (
 	"slices"
 	"time"
+
+	"litellm_budget_exporter/collector/budget"
 )
 
 const (
@@ -28,12 +30,12 @@ func (l *writeLag) add(d time.Duration) {
 }
 
 // measured is the 95th percentile, unknown while there are too few samples.
-func (l *writeLag) measured() Optional[time.Duration] {
+func (l *writeLag) measured() budget.Optional[time.Duration] {
 	if len(l.samples) < enoughLags {
-		return Optional[time.Duration]{}
+		return budget.Optional[time.Duration]{}
 	}
 	sorted := slices.Sorted(slices.Values(l.samples))
-	return Some(sorted[(len(sorted)-1)*95/100])
+	return budget.Some(sorted[(len(sorted)-1)*95/100])
 }
 
 // lagProbe waits for the row of one entity to reach a value at which its counter came to rest.
@@ -44,9 +46,9 @@ type lagProbe struct {
 
 // counter takes in two successive readings of the counter: a probe begins where it rose and then stood still,
 // so that no reservation in flight is part of the target, and ends where that no longer holds.
-func (p *lagProbe) counter(before, now Counter, rose bool) {
+func (p *lagProbe) counter(before, now budget.Counter, rose bool) {
 	switch {
-	case now.State != CounterPresent || before.State != CounterPresent || now.Value < before.Value:
+	case now.State != budget.CounterPresent || before.State != budget.CounterPresent || now.Value < before.Value:
 		*p = lagProbe{}
 	case now.Value == before.Value && rose && p.restAt.IsZero():
 		*p = lagProbe{target: now.Value, restAt: before.ReadAt}
@@ -54,17 +56,17 @@ func (p *lagProbe) counter(before, now Counter, rose bool) {
 }
 
 // row takes in two successive readings of the row and returns a sample once the row has reached the target.
-func (p *lagProbe) row(before, now *Row) Optional[time.Duration] {
+func (p *lagProbe) row(before, now *budget.Row) budget.Optional[time.Duration] {
 	if p.restAt.IsZero() || !now.Spend.Known || !before.Spend.Known {
-		return Optional[time.Duration]{}
+		return budget.Optional[time.Duration]{}
 	}
-	sample := Optional[time.Duration]{}
+	sample := budget.Optional[time.Duration]{}
 	switch {
 	case now.Spend.Value < before.Spend.Value, now.ReadAt.Sub(p.restAt) > longestProbe:
-	case now.Spend.Value < p.target-capNoise(p.target):
+	case now.Spend.Value < p.target-budget.Noise(p.target):
 		return sample
-	case before.Spend.Value < p.target-capNoise(p.target):
-		sample = Some(max(0, before.ReadAt.Sub(p.restAt)))
+	case before.Spend.Value < p.target-budget.Noise(p.target):
+		sample = budget.Some(max(0, before.ReadAt.Sub(p.restAt)))
 	}
 	*p = lagProbe{}
 	return sample

@@ -1,12 +1,16 @@
-package budget
+package judgement
 
-import "time"
+import (
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+)
 
 // Track is what is remembered of one entity between readings. Its zero value is an entity never read.
 type Track struct {
-	row            *Row
-	counter        Counter
-	windows        []Counter
+	row            *budget.Row
+	counter        budget.Counter
+	windows        []budget.Counter
 	counterMovedAt time.Time
 	firstAt        time.Time
 	observed       float64
@@ -18,9 +22,9 @@ type Track struct {
 	immortal bool // without expiry in two readings running
 
 	suspicion    *suspicion
-	expiredLock  *suspicion // of a false lock whose counter expired: the row, read when it is due, tells whether it was one
-	lock         Verdict    // FalselyLocked or Bypassed once confirmed, else NotJudged
-	lockCounts   bool       // the lock was counted as an episode
+	expiredLock  *suspicion     // of a false lock whose counter expired: the row, read when it is due, tells whether it was one
+	lock         budget.Verdict // FalselyLocked or Bypassed once confirmed, else NotJudged
+	lockCounts   bool           // the lock was counted as an episode
 	countedUntil time.Time
 	pinnedSince  time.Time
 	lockedLast   time.Time
@@ -31,28 +35,28 @@ type Track struct {
 	odd            bool      // immortal or negative
 	everJudged     bool
 
-	entity *Entity
+	entity *budget.Entity
 }
 
 // Entity is the immutable view of the entity; nil until its row was read. Of a counter that is absent and was
 // absent, the view keeps the time of an earlier reading: CounterReadAt has the last.
-func (t *Track) Entity() *Entity { return t.entity }
+func (t *Track) Entity() *budget.Entity { return t.entity }
 
 // Row is the row last read, nil until then.
-func (t *Track) Row() *Row { return t.row }
+func (t *Track) Row() *budget.Row { return t.row }
 
 // CounterReadAt is when the counter was last read; zero until then.
 func (t *Track) CounterReadAt() time.Time { return t.counter.ReadAt }
 
 // CounterPresent says whether the counter was there when it was last read.
-func (t *Track) CounterPresent() bool { return t.counter.State == CounterPresent }
+func (t *Track) CounterPresent() bool { return t.counter.State == budget.CounterPresent }
 
 // ReadingGap is the time between the last readings of row and counter; unknown until both were read.
-func (t *Track) ReadingGap() Optional[time.Duration] {
-	if t.row == nil || t.counter.State == CounterUnread {
-		return Optional[time.Duration]{}
+func (t *Track) ReadingGap() budget.Optional[time.Duration] {
+	if t.row == nil || t.counter.State == budget.CounterUnread {
+		return budget.Optional[time.Duration]{}
 	}
-	return Some(t.readingGap())
+	return budget.Some(t.readingGap())
 }
 
 func (t *Track) readingGap() time.Duration { return t.row.ReadAt.Sub(t.counter.ReadAt).Abs() }
@@ -66,14 +70,14 @@ func (j *Judge) CounterMoved(t *Track) bool {
 // Watched says whether the row must be read again every counter interval although its counter may stand
 // still: the entity is falsely locked, bypassed, diverging or suspected of it.
 func (t *Track) Watched() bool {
-	return t.lock != NotJudged || t.lasting || t.odd || !t.divergingSince.IsZero() || t.suspicion != nil || t.expiredLock != nil
+	return t.lock != budget.NotJudged || t.lasting || t.odd || !t.divergingSince.IsZero() || t.suspicion != nil || t.expiredLock != nil
 }
 
 // Suspicion is an open suspicion that an entity is falsely locked or bypassed.
 type Suspicion struct {
-	Verdict Verdict   // FalselyLocked or Bypassed
-	DueAt   time.Time // one write lag after the first reading: row and then counter are to be read again from then on
-	Nearest float64   // the larger spend by the cap, for ordering suspicions of one verdict
+	Verdict budget.Verdict // FalselyLocked or Bypassed
+	DueAt   time.Time      // one write lag after the first reading: row and then counter are to be read again from then on
+	Nearest float64        // the larger spend by the cap, for ordering suspicions of one verdict
 }
 
 // Suspicion returns the open suspicion, if there is one. A suspected false lock whose counter has expired is

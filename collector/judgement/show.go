@@ -1,6 +1,10 @@
-package budget
+package judgement
 
-import "time"
+import (
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+)
 
 // show makes the entity's view anew.
 func (j *Judge) show(t *Track, a assessment, now time.Time) {
@@ -10,7 +14,7 @@ func (j *Judge) show(t *Track, a assessment, now time.Time) {
 			*last = time.Time{}
 		}
 	}
-	e := &Entity{
+	e := &budget.Entity{
 		ID:                r.ID,
 		Names:             r.Names,
 		Reported:          r.Spend,
@@ -21,61 +25,61 @@ func (j *Judge) show(t *Track, a assessment, now time.Time) {
 		Cap:               a.cap,
 		ResetAt:           j.resetOf(r),
 		Windows:           showWindows(r.Windows, t.windows),
-		LockJudged:        a.judged && a.cap.State == CapKnown && !a.doubtful && t.everJudged,
+		LockJudged:        a.judged && a.cap.State == budget.CapKnown && !a.doubtful && t.everJudged,
 		FalselyLockedLast: knownTime(t.lockedLast),
 		BypassedLast:      knownTime(t.bypassedLast),
 		Observed:          t.observed,
 		FirstAt:           t.firstAt,
 	}
 	if r.Spend.Known && a.enforced.Known {
-		e.Divergence = Some(a.enforced.Value - r.Spend.Value)
+		e.Divergence = budget.Some(a.enforced.Value - r.Spend.Value)
 	}
 	switch {
-	case t.lock != NotJudged:
+	case t.lock != budget.NotJudged:
 		e.Verdict = t.lock
 	case t.lasting || t.odd:
-		e.Verdict = Diverging
+		e.Verdict = budget.Diverging
 	case a.judged && !a.doubtful && t.everJudged:
-		e.Verdict = OK
+		e.Verdict = budget.OK
 	}
 	e.Cause = causeOf(t, a, e.Verdict)
 	t.entity = e
 }
 
 // causeOf names the causes that two readings are enough to tell.
-func causeOf(t *Track, a assessment, v Verdict) Cause {
+func causeOf(t *Track, a assessment, v budget.Verdict) budget.Cause {
 	switch {
-	case v == OK || v == NotJudged:
-		return NoCause
+	case v == budget.OK || v == budget.NotJudged:
+		return budget.NoCause
 	case t.immortal:
-		return Immortal
+		return budget.Immortal
 	case a.negative:
-		return Negative
+		return budget.Negative
 	case a.pinned:
-		return PinnedAtCap
+		return budget.PinnedAtCap
 	}
-	return Unexplained
+	return budget.Unexplained
 }
 
 // showWindows joins the windows of a row with the readings of their counters. The reported spend of a window is
 // in no API, so a cold one is unknown.
-func showWindows(windows []Window, counters []Counter) []EntityWindow {
+func showWindows(windows []budget.Window, counters []budget.Counter) []budget.EntityWindow {
 	if len(windows) == 0 {
 		return nil
 	}
-	shown := make([]EntityWindow, len(windows))
+	shown := make([]budget.EntityWindow, len(windows))
 	for i, w := range windows {
-		shown[i] = EntityWindow{Duration: w.Duration, MaxBudget: w.MaxBudget, ResetAt: w.ResetAt}
-		if len(counters) == len(windows) && counters[i].State == CounterPresent {
-			shown[i].Enforced = Some(counters[i].Value)
+		shown[i] = budget.EntityWindow{Duration: w.Duration, MaxBudget: w.MaxBudget, ResetAt: w.ResetAt}
+		if len(counters) == len(windows) && counters[i].State == budget.CounterPresent {
+			shown[i].Enforced = budget.Some(counters[i].Value)
 		}
 	}
 	return shown
 }
 
-func knownTime(t time.Time) Optional[time.Time] {
+func knownTime(t time.Time) budget.Optional[time.Time] {
 	if t.IsZero() {
-		return Optional[time.Time]{}
+		return budget.Optional[time.Time]{}
 	}
-	return Some(t)
+	return budget.Some(t)
 }

@@ -1,6 +1,10 @@
-package budget
+package judgement
 
-import "time"
+import (
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+)
 
 const (
 	// divergingFor is for how long a divergence must be in every reading to be called one.
@@ -14,22 +18,22 @@ const (
 
 // suspicion is a verdict that one pair of readings suggests and a second has to confirm.
 type suspicion struct {
-	verdict Verdict
+	verdict budget.Verdict
 	since   time.Time // the first reading
 	due     time.Time // one write lag later: readings from then on can confirm
 	nearest float64
 
 	// The readings that showed it last.
-	row       *Row
-	counter   Counter
+	row       *budget.Row
+	counter   budget.Counter
 	tolerance float64
 	pinned    bool
 }
 
 // endWhatNoLongerShows ends verdicts at once: only entering waits.
 func (t *Track) endWhatNoLongerShows(a assessment) {
-	if t.lock != NotJudged && !a.shows(t.lock) {
-		t.lock, t.lockCounts = NotJudged, false
+	if t.lock != budget.NotJudged && !a.shows(t.lock) {
+		t.lock, t.lockCounts = budget.NotJudged, false
 	}
 	t.lasting = t.lasting && a.diverges
 	t.odd = t.odd && a.odd
@@ -43,10 +47,10 @@ func (j *Judge) decideLock(t *Track, a assessment, at time.Time) {
 	if a.pinned && t.pinnedSince.IsZero() {
 		t.pinnedSince = at
 	}
-	if t.lock == NotJudged {
+	if t.lock == budget.NotJudged {
 		j.suspect(t, a, at)
 	}
-	if t.lock != NotJudged {
+	if t.lock != budget.NotJudged {
 		j.count(t, at)
 	}
 	if a.judged && t.suspicion == nil {
@@ -55,7 +59,7 @@ func (j *Judge) decideLock(t *Track, a assessment, at time.Time) {
 }
 
 func (j *Judge) suspect(t *Track, a assessment, at time.Time) {
-	if a.suspect == NotJudged {
+	if a.suspect == budget.NotJudged {
 		if t.suspicion != nil && t.suspicion.expired(t.counter) {
 			t.expiredLock = t.suspicion
 		}
@@ -77,10 +81,10 @@ func (j *Judge) suspect(t *Track, a assessment, at time.Time) {
 
 // expired says that a suspected false lock is no longer shown because its counter, as read now, has expired
 // since: it is gone, or was seeded anew.
-func (s *suspicion) expired(now Counter) bool {
-	ranOut := s.counter.TTL != NoExpiry && now.ReadAt.Sub(s.counter.ReadAt) >= s.counter.TTL
-	return s.verdict == FalselyLocked && !s.pinned &&
-		(now.State == CounterAbsent || now.State == CounterPresent && ranOut)
+func (s *suspicion) expired(now budget.Counter) bool {
+	ranOut := s.counter.TTL != budget.NoExpiry && now.ReadAt.Sub(s.counter.ReadAt) >= s.counter.TTL
+	return s.verdict == budget.FalselyLocked && !s.pinned &&
+		(now.State == budget.CounterAbsent || now.State == budget.CounterPresent && ranOut)
 }
 
 // count adds a confirmed reading of the verdict in force to the totals. Pinned at the cap it counts only once
@@ -92,7 +96,7 @@ func (j *Judge) count(t *Track, at time.Time) {
 	}
 	total := j.totals[t.row.ID.Scope]
 	episodes, duration, last := &total.FalselyLockedEpisodes, &total.FalselyLockedTime, &t.lockedLast
-	if t.lock == Bypassed {
+	if t.lock == budget.Bypassed {
 		episodes, duration, last = &total.BypassedEpisodes, &total.BypassedTime, &t.bypassedLast
 	}
 	if !t.lockCounts {
@@ -131,8 +135,8 @@ func (j *Judge) settleExpiredLock(t *Track) {
 	r := t.row
 	cap, enforced := j.capOf(r, r.ReadAt), e.counter.Value
 	untouched := r.Spend.Known && r.Spend.Value >= e.row.Spend.Value && r.ResetAt == e.row.ResetAt
-	if !untouched || cap.State != CapKnown ||
-		!cap.reachedBy(enforced) || !cap.above(r.Spend.Value) || enforced-r.Spend.Value <= e.tolerance {
+	if !untouched || cap.State != budget.CapKnown ||
+		!cap.ReachedBy(enforced) || !cap.Above(r.Spend.Value) || enforced-r.Spend.Value <= e.tolerance {
 		return
 	}
 	total := j.totals[r.ID.Scope]

@@ -1,6 +1,13 @@
-package budget
+// Package judgement decides what the two numbers of an entity say: whether it is falsely locked, bypassed or
+// diverging. It is pure: no I/O and no clock of its own; readings come in one by one, each with its time, and the
+// view of the entity comes out.
+package judgement
 
-import "time"
+import (
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+)
 
 // Params are the settings of judgement.
 type Params struct {
@@ -18,18 +25,18 @@ const unmeasuredLags = 5
 // totals. Its methods are not safe for concurrent use.
 type Judge struct {
 	params   Params
-	release  Release
-	budgets  map[string]LinkedBudget
+	release  budget.Release
+	budgets  map[string]budget.LinkedBudget
 	entering bool
 	lag      writeLag
-	totals   map[Scope]*ScopeTotals
+	totals   map[budget.Scope]*budget.ScopeTotals
 }
 
-// NewJudge returns a judge that knows no release and no linked budget yet, and lets entities enter verdicts.
-func NewJudge(p Params) *Judge {
-	j := &Judge{params: p, release: ReleaseOf(""), entering: true, totals: map[Scope]*ScopeTotals{}}
-	for _, s := range Scopes {
-		j.totals[s] = &ScopeTotals{}
+// New returns a judge that knows no release and no linked budget yet, and lets entities enter verdicts.
+func New(p Params) *Judge {
+	j := &Judge{params: p, release: budget.ReleaseOf(""), entering: true, totals: map[budget.Scope]*budget.ScopeTotals{}}
+	for _, s := range budget.Scopes {
+		j.totals[s] = &budget.ScopeTotals{}
 	}
 	return j
 }
@@ -38,19 +45,19 @@ func NewJudge(p Params) *Judge {
 func (j *Judge) SetParams(p Params) { j.params = p }
 
 // SetRelease sets the release whose rules hold from the next observation on.
-func (j *Judge) SetRelease(r Release) { j.release = r }
+func (j *Judge) SetRelease(r budget.Release) { j.release = r }
 
 // SetBudgets replaces the list of budgets that entities can be linked to; nil if it cannot be read.
-func (j *Judge) SetBudgets(budgets map[string]LinkedBudget) { j.budgets = budgets }
+func (j *Judge) SetBudgets(budgets map[string]budget.LinkedBudget) { j.budgets = budgets }
 
 // SetEntering allows or forbids entering a verdict: while a source fails nobody enters one.
 func (j *Judge) SetEntering(allowed bool) { j.entering = allowed }
 
 // Totals returns what was counted of a scope since start.
-func (j *Judge) Totals(s Scope) ScopeTotals { return *j.totals[s] }
+func (j *Judge) Totals(s budget.Scope) budget.ScopeTotals { return *j.totals[s] }
 
 // WriteLag is the measured write lag, unknown until measured.
-func (j *Judge) WriteLag() Optional[time.Duration] { return j.lag.measured() }
+func (j *Judge) WriteLag() budget.Optional[time.Duration] { return j.lag.measured() }
 
 // writeLag is the write lag in force: as measured, but never less than assumed.
 func (j *Judge) writeLag() time.Duration {
@@ -67,7 +74,7 @@ func (j *Judge) unwrittenFor() time.Duration {
 
 // Row takes in a reading of the entity's row and judges it with the counter last read. A row older than the
 // one last taken in is ignored.
-func (j *Judge) Row(t *Track, r *Row) {
+func (j *Judge) Row(t *Track, r *budget.Row) {
 	before := t.row
 	if before != nil && r.ReadAt.Before(before.ReadAt) {
 		return
@@ -93,8 +100,8 @@ func (j *Judge) Row(t *Track, r *Row) {
 
 // Counter takes in a reading of the entity's counter, and of its windows' counters in the order of the
 // row's windows, and judges it with the row last read. A reading of state CounterUnread changes nothing.
-func (j *Judge) Counter(t *Track, c Counter, windows []Counter) {
-	if c.State == CounterUnread {
+func (j *Judge) Counter(t *Track, c budget.Counter, windows []budget.Counter) {
+	if c.State == budget.CounterUnread {
 		return
 	}
 	before := t.counter
@@ -104,15 +111,15 @@ func (j *Judge) Counter(t *Track, c Counter, windows []Counter) {
 	if changed {
 		t.counterMovedAt = c.ReadAt
 	}
-	t.immortal = c.State == CounterPresent && c.TTL == NoExpiry && before.State == CounterPresent && before.TTL == NoExpiry
-	if t.row == nil || (!changed && c.State == CounterAbsent && t.settled()) {
+	t.immortal = c.State == budget.CounterPresent && c.TTL == budget.NoExpiry && before.State == budget.CounterPresent && before.TTL == budget.NoExpiry
+	if t.row == nil || (!changed && c.State == budget.CounterAbsent && t.settled()) {
 		return
 	}
-	if t.motion != nil || (changed && before.State == CounterPresent && c.State == CounterPresent) {
+	if t.motion != nil || (changed && before.State == budget.CounterPresent && c.State == budget.CounterPresent) {
 		t.moving().counterMoved(before, c, t.row.Spend.Value)
 	}
 	t.probe.counter(before, c, t.rose)
-	t.rose = before.State == CounterPresent && c.State == CounterPresent && c.Value > before.Value
+	t.rose = before.State == budget.CounterPresent && c.State == budget.CounterPresent && c.Value > before.Value
 	t.guard.observe(before, c, t.row.Spend, j.capOf(t.row, c.ReadAt))
 	j.judge(t, c.ReadAt)
 }
@@ -140,7 +147,7 @@ func (j *Judge) judge(t *Track, at time.Time) {
 	j.show(t, a, at)
 }
 
-func observedRise(before, now *Row) float64 {
+func observedRise(before, now *budget.Row) float64 {
 	if before.TotalSpend.Known && now.TotalSpend.Known {
 		return max(0, now.TotalSpend.Value-before.TotalSpend.Value)
 	}
@@ -150,6 +157,6 @@ func observedRise(before, now *Row) float64 {
 	return 0
 }
 
-func reportedRose(before, now *Row) bool {
+func reportedRose(before, now *budget.Row) bool {
 	return before.Spend.Known && now.Spend.Known && now.Spend.Value > before.Spend.Value
 }
