@@ -71,6 +71,10 @@ type Entity struct {
 	Verdict Verdict
 	Cause   Cause // NoCause unless diverging, bypassed or falsely locked
 
+	// Confidence (0 to 1) and Evidence say how sure the cause is, and what it was told by.
+	Confidence float64
+	Evidence   []Evidence
+
 	// LockJudged says that FalselyLocked and Bypassed of this entity can be shown as 0 or 1: its cap and
 	// both spends are known and it was judged.
 	LockJudged bool
@@ -80,6 +84,20 @@ type Entity struct {
 
 	Observed float64 // USD: increases of reported spend since the first sight
 	FirstAt  time.Time
+}
+
+// Evidence is one number that speaks for a cause.
+type Evidence struct {
+	Name  string // "copies", "reported_at_seed_usd"
+	Value float64
+}
+
+// Sample is both sides of an entity at one time, as last read then.
+type Sample struct {
+	At       time.Time
+	Reported Optional[float64] // USD
+	Counter  Optional[float64] // USD; unknown while there is none, or it could not be read
+	TTL      time.Duration     // of the counter, or NoExpiry
 }
 
 // EntityWindow is one time window of an entity as judged.
