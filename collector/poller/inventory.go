@@ -159,16 +159,13 @@ func (p *Poller) readBudgets(ctx context.Context) error {
 		return nil
 	}
 	budgets, err := request(ctx, p.duty, background, p.options.API.Budgets)
-	if err != nil {
-		if p.refused(&p.budgetList, err) {
-			return nil
-		}
+	if err != nil && !p.refused(&p.budgetList, err) {
 		return err
 	}
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.judge.SetBudgets(budgets)
+	p.judge.SetBudgets(budgets) // none after a refusal: what was read before would grow old
 	p.refresh(now, func(r *budget.Row) bool { return r.Link.State == budget.LinkTo })
 	return nil
 }
