@@ -155,3 +155,40 @@ func TestNamedEntitiesAreConfirmedByTheirOwnEndpoints(t *testing.T) {
 		}
 	})
 }
+
+func TestSuspicionOfADeletedKeyIsForgotten(t *testing.T) {
+	run(t, func(r *rig) { r.api.key(1, 3.536, 10) }, func(r *rig) {
+		r.settle()
+		r.redis.hold(counterOfKey(hash(1)), 10.607)
+		r.wait(16 * time.Second)
+		r.api.remove(hash(1))
+		r.until("it is gone", time.Minute, func() bool { return r.count(budget.Key) == 0 })
+		r.wait(30 * time.Second)
+		r.api.forgetCalls()
+		r.wait(2 * time.Minute)
+		if n := len(r.api.sent("key")); n != 0 {
+			t.Errorf("asked for %d times", n)
+		}
+	})
+}
+
+func TestSuspicionThatMayNotBecomeAVerdictIsNotReadWithoutAPause(t *testing.T) {
+	run(t, func(r *rig) { r.api.key(1, 3.536, 10) }, func(r *rig) {
+		r.settle()
+		r.api.failing(func(endpoint, _ string) error {
+			if endpoint == "keys" {
+				return apiError("/key/list", litellm.ServerError)
+			}
+			return nil
+		})
+		r.until("the sweep fails", 65*time.Second, func() bool { return !r.source(budget.LiteLLM).Up })
+		r.redis.hold(counterOfKey(hash(1)), 10.607)
+		r.wait(3 * time.Minute)
+		if n := len(r.api.sent("key")); n == 0 || n > 36 {
+			t.Errorf("read %d times in three minutes", n)
+		}
+		if r.verdict(hash(1)) == budget.FalselyLocked {
+			t.Error("a verdict was entered while a source fails")
+		}
+	})
+}

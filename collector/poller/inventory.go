@@ -53,7 +53,6 @@ func (p *Poller) takeInventory(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lastFullSweep = time.Now()
-	p.refresh(p.lastFullSweep, func(r *budget.Row) bool { return r.TempIncrease.USD != 0 || r.Expires.Known })
 	return nil
 }
 
@@ -99,8 +98,16 @@ func (p *Poller) eachInterval() func(context.Context) error {
 			return err
 		}
 		p.succeeded(budget.LiteLLM, inventoryLoop)
+		p.refreshExpiries()
 		return nil
 	}
+}
+
+// refreshExpiries judges again what time alone changes, for it may be hours until the rows are read again.
+func (p *Poller) refreshExpiries() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refresh(time.Now(), func(r *budget.Row) bool { return r.TempIncrease.USD != 0 || r.Expires.Known })
 }
 
 // readNewest reads the keys made since it last did, newest first down to the first known one. The first time it

@@ -150,6 +150,9 @@ func TestNewKeysAreFoundDuringALongSweep(t *testing.T) {
 		r.until("the new keys are shown", 100*time.Second, func() bool {
 			return !slices.ContainsFunc(ids, func(id string) bool { return r.entity(id) == nil })
 		})
+		if n := len(r.api.sent("key")); n != 0 {
+			t.Errorf("%d keys were asked for singly although all were just read", n)
+		}
 		if pages := r.api.sent("newest"); pages[len(pages)-1].arg != "2" {
 			t.Errorf("the newest keys were read down to page %s, want 2", pages[len(pages)-1].arg)
 		}
@@ -286,6 +289,7 @@ func TestLinksThatTheListDoesNotTellAreReadInBatches(t *testing.T) {
 		// A single reading of the row does not lose the link.
 		r.redis.hold(counterOfKey(hash(5)), 50)
 		r.until("the key is read singly", 2*time.Minute, func() bool { return len(r.api.sent("key")) > 0 })
+		r.wait(20 * time.Millisecond)
 		if c := r.entity(hash(5)).Cap.Exact(); c != budget.Some(10.0) {
 			t.Errorf("cap %v after a single reading, want 10", c)
 		}
@@ -307,6 +311,8 @@ func TestNamedEntitiesAreReadByTheirOwnEndpoints(t *testing.T) {
 				t.Errorf("sent %s, which needs permission to list", c.endpoint)
 			}
 		}
+		r.settle()
+		r.settle()
 		if n := strings.Count(r.log.String(), hash(99)); n != 1 {
 			t.Errorf("the unknown key is logged %d times, want once", n)
 		}
@@ -336,6 +342,16 @@ func TestNamedKeysWithWindowsAreReadOnlyWhenTheirCounterMoved(t *testing.T) {
 		}
 		r.redis.hold(counterOfKey(hash(1)), 1.5)
 		r.until("the counter moved and it is read", 20*time.Second, func() bool { return len(r.api.sent("key info")) > 0 })
+		r.redis.drop(counterOfKey(hash(1)))
+		r.settle()
+		r.redis.hold(counterOfKey(hash(1)), 12)
+		r.until("it is falsely locked", 2*time.Minute, func() bool { return r.verdict(hash(1)) == budget.FalselyLocked })
+		r.settle()
+		r.api.forgetCalls()
+		r.wait(5 * time.Minute)
+		if n := len(r.api.sent("key info")); n != 0 {
+			t.Errorf("read %d times while it is locked and does not move", n)
+		}
 	})
 }
 
@@ -361,4 +377,68 @@ func TestNamedKeysWithWindowsAreNotShownWhereNothingTellsThatTheyMoved(t *testin
 			})
 		})
 	}
+}
+
+func TestKeysWithACapOfTheirOwnNeedNoLink(t *testing.T) {
+	run(t, func(r *rig) {
+		r.options.Counters = nil
+		r.api.hidesLinks = true
+		r.api.key(1, 1, 10)
+	}, func(r *rig) {
+		r.settle()
+		if n := len(r.api.sent("keys info")); n != 0 || r.entity(hash(1)).Cap.Exact() != budget.Some(10.0) {
+			t.Errorf("asked %d times, cap %+v", n, r.entity(hash(1)).Cap)
+		}
+	})
+}
+
+// slowSweep makes a sweep of the keys take 20 minutes: 30 pages of 10 s at the ratio of 0.25.
+func slowSweep(r *rig) {
+	r.api.latency = 10 * time.Second
+	for n := range 3000 {
+		r.api.key(n, 1, 10)
+	}
+}
+
+func TestWhatIsDueEveryIntervalIsDoneDuringALongFirstSweep(t *testing.T) {
+	run(t, func(r *rig) {
+		slowSweep(r)
+		r.options.Counters = nil
+		r.api.change(hash(2999), func(row *budget.Row) { // among the newest, so read at the beginning
+			row.TempIncrease = budget.TemporaryIncrease{USD: 5, ExpiresAt: time.Now().Add(10 * time.Minute)}
+		})
+	}, func(r *rig) {
+		r.wait(5 * time.Minute)
+		if n := r.api.sent("newest"); len(n) == 0 || n[0].arg != "1" || (len(n) > 1 && n[1].arg != "1") {
+			t.Errorf("the newest keys were read by %v", n)
+		}
+		if !r.source(budget.LiteLLM).Up || !r.Ready() {
+			t.Errorf("a sweep under way is no success: %+v", r.source(budget.LiteLLM))
+		}
+		made := r.api.key(10_000, 1, 10)
+		r.setVersion("1.83.14")
+		r.until("the new key is shown and the release told", 4*time.Minute, func() bool {
+			return r.entity(made) != nil && r.release().Version == "1.83.14"
+		})
+		if c := r.entity(hash(2999)).Cap.Exact(); c != budget.Some(15.0) {
+			t.Errorf("cap %v, want 15", c)
+		}
+		r.until("the temporary increase ends", 5*time.Minute, func() bool { return r.entity(hash(2999)).Cap.Exact() == budget.Some(10.0) })
+		if r.swept() {
+			t.Error("the sweep was to take longer")
+		}
+	})
+}
+
+func TestSourceIsUpAgainWhenALongSweepGoesOn(t *testing.T) {
+	run(t, slowSweep, func(r *rig) {
+		r.wait(10 * time.Minute)
+		r.api.setDown(true)
+		r.until("the source is down", 2*time.Minute, func() bool { return !r.source(budget.LiteLLM).Up })
+		r.api.setDown(false)
+		r.until("it is up again", 5*time.Minute, func() bool { return r.source(budget.LiteLLM).Up })
+		if r.swept() {
+			t.Error("the sweep was to take longer")
+		}
+	})
 }

@@ -3,6 +3,7 @@ package poller
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
@@ -111,5 +112,23 @@ func TestWindowsAreSparedWhileEitherReleaseOfAnUpgradeWouldRaiseThem(t *testing.
 		r.wait(6 * time.Minute)
 		r.redis.hold(counterOfKey(hash(1)), 1.6)
 		r.until("a batch does again", 30*time.Second, func() bool { return len(r.api.sent("keys info")) > 0 })
+	})
+}
+
+func TestDetectionHoldsAtOnceWhenItsOverrideIsTakenAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(r *rig) {
+			r.api.key(1, 1, 10)
+			r.options.Version = "1.83.14"
+		})
+		stop := r.start()
+		r.settle()
+		stop()
+		o := r.options
+		o.Version = ""
+		r.Reconfigure(o)
+		stop = r.start()
+		defer stop()
+		r.until("the detected release holds", time.Minute, func() bool { return r.release().Version == "1.84.0" })
 	})
 }

@@ -191,3 +191,19 @@ func TestRowsFailWithANamedReason(t *testing.T) {
 		}
 	})
 }
+
+func TestRowsThatNobodyNeedsAnyMoreDoNotKeepTheSourceDown(t *testing.T) {
+	run(t, func(r *rig) { r.api.key(1, 1, 1000) }, func(r *rig) {
+		r.settle()
+		r.api.failing(func(endpoint, _ string) error {
+			if endpoint == "keys info" {
+				return apiError("/v2/key/info", litellm.Timeout)
+			}
+			return nil
+		})
+		r.redis.hold(counterOfKey(hash(1)), 1.5)
+		r.until("the source is down", 20*time.Second, func() bool { return !r.source(budget.LiteLLM).Up })
+		r.api.spend(hash(1), 1.5)
+		r.until("the sweep has read the row", 3*time.Minute, func() bool { return r.source(budget.LiteLLM).Up })
+	})
+}

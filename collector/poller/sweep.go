@@ -242,12 +242,10 @@ func (p *Poller) finish(s *pass) {
 	p.snapshot = nil
 }
 
+// takeKept takes in a row that was kept. If the entity was read again since, the judge ignores it.
 func (p *Poller) takeKept(k keptRow) {
 	row := k.row
 	if !row.ReadAt.Equal(k.readAt) {
-		if m := p.member(row.ID); m == nil || m.track.Row() != row {
-			return // it was read again since
-		}
 		again := *row
 		again.ReadAt = k.readAt
 		row = &again

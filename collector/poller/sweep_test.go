@@ -89,6 +89,9 @@ func TestPagesThatCannotBePartOfAWholeList(t *testing.T) {
 				}
 			}, func(r *rig) {
 				r.until("the first sweep is whole", time.Minute, r.swept)
+				for n := range 20 { // some of them on the first page
+					r.api.key(1000+n, 1, 10)
+				}
 				r.api.twisting(twist)
 				r.until("the sweep fails", 70*time.Second, func() bool { return !r.source(budget.LiteLLM).Up })
 				if got := r.source(budget.LiteLLM).Problem; !strings.Contains(got, "malformed") || !strings.Contains(got, "/key/list") {
@@ -100,6 +103,7 @@ func TestPagesThatCannotBePartOfAWholeList(t *testing.T) {
 				if r.count(budget.Key) != 250 {
 					t.Errorf("%d keys are shown, want the 250 of the last whole sweep", r.count(budget.Key))
 				}
+				r.until("it is not shown for longer than the staleness bound", 5*time.Minute, func() bool { return r.count(budget.Key) == 0 })
 				r.api.twisting(nil)
 				r.until("the source is up again", 2*time.Minute, func() bool { return r.source(budget.LiteLLM).Up })
 			})
