@@ -110,8 +110,7 @@ func (p *Poller) refreshExpiries() {
 	p.refresh(time.Now(), func(r *budget.Row) bool { return r.TempIncrease.USD != 0 || r.Expires.Known })
 }
 
-// readNewest reads the keys made since it last did, newest first down to the first known one. The first time it
-// reads one page, to have a known one to stop at.
+// readNewest reads the keys made since it last did, newest first down to the page with the first known one.
 func (p *Poller) readNewest(ctx context.Context) error {
 	for n := 1; n <= maxPages; n++ {
 		page, err := request(ctx, p.duty, background, func(ctx context.Context) (litellm.Page, error) {
@@ -124,7 +123,8 @@ func (p *Poller) readNewest(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if p.takeNewest(made) || len(made) < len(page.Rows) || n >= page.TotalPages {
+		p.takeAll(made)
+		if len(made) < len(page.Rows) || n >= page.TotalPages {
 			return nil
 		}
 	}
@@ -142,18 +142,6 @@ func (p *Poller) unknown(rows []*budget.Row) []*budget.Row {
 		}
 	}
 	return made
-}
-
-// takeNewest takes in new keys and says whether they are the first newest ones that were read.
-func (p *Poller) takeNewest(rows []*budget.Row) (first bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, row := range rows {
-		p.take(row)
-	}
-	first = !p.newestRead
-	p.newestRead = true
-	return first
 }
 
 // readBudgets reads the budget table, where some entity takes its cap from it: editing a budget does not touch

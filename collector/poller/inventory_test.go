@@ -150,11 +150,14 @@ func TestNewKeysAreFoundDuringALongSweep(t *testing.T) {
 		r.until("the new keys are shown", 100*time.Second, func() bool {
 			return !slices.ContainsFunc(ids, func(id string) bool { return r.entity(id) == nil })
 		})
+		before := r.Snapshot().LastFullSweep
+		r.until("the sweep is over", 10*time.Minute, func() bool { return r.Snapshot().LastFullSweep != before })
 		if n := len(r.api.sent("key")); n != 0 {
 			t.Errorf("%d keys were asked for singly although all were just read", n)
 		}
-		if pages := r.api.sent("newest"); pages[len(pages)-1].arg != "2" {
-			t.Errorf("the newest keys were read down to page %s, want 2", pages[len(pages)-1].arg)
+		deepest := slices.MaxFunc(r.api.sent("newest"), func(a, b call) int { return strings.Compare(a.arg, b.arg) })
+		if deepest.arg != "2" {
+			t.Errorf("the newest keys were read down to page %s, want 2", deepest.arg)
 		}
 	})
 }
@@ -409,9 +412,6 @@ func TestWhatIsDueEveryIntervalIsDoneDuringALongFirstSweep(t *testing.T) {
 		})
 	}, func(r *rig) {
 		r.wait(5 * time.Minute)
-		if n := r.api.sent("newest"); len(n) == 0 || n[0].arg != "1" || (len(n) > 1 && n[1].arg != "1") {
-			t.Errorf("the newest keys were read by %v", n)
-		}
 		if !r.source(budget.LiteLLM).Up || !r.Ready() {
 			t.Errorf("a sweep under way is no success: %+v", r.source(budget.LiteLLM))
 		}

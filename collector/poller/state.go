@@ -70,7 +70,6 @@ type state struct {
 	suspects map[*member]time.Time // entities under suspicion, and before when not to try to confirm it
 	unshown  map[budget.ID]string  // why named entities are not shown, as was said in the log
 
-	newestRead bool // the newest keys were read once, so that newer ones can be told
 	linked     bool // some entity takes its cap from the budget table
 	budgetList optional
 	keyLinks   optional
@@ -125,7 +124,6 @@ func (p *Poller) reconfigure(before, now Options) {
 	p.sources = fresh.sources
 	p.sourcesChanged()
 	if !sameEntities(before, now) {
-		p.newestRead = false
 		for scope, r := range p.rosters {
 			r.swept, r.counted = false, false
 			if now.explicit() {
@@ -187,6 +185,15 @@ func (p *Poller) take(row *budget.Row) {
 	p.sharing.row(m.track.Row(), row)
 	p.judge.Row(&m.track, row)
 	p.judged(m)
+}
+
+// takeAll takes in rows.
+func (p *Poller) takeAll(rows []*budget.Row) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, row := range rows {
+		p.take(row)
+	}
 }
 
 // completed adds to a row what its answer did not hold: the alias of the team, and the link to a budget where the

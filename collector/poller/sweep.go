@@ -99,11 +99,6 @@ func (p *Poller) walk(ctx context.Context, l list) (*pass, error) {
 		if n >= page.TotalPages {
 			return s, nil
 		}
-		if n == 1 && s.first && l.scope == budget.Key {
-			if err := p.readNewest(ctx); err != nil {
-				return nil, err
-			}
-		}
 		if l.between != nil {
 			if err := l.between(ctx); err != nil {
 				return nil, err
