@@ -298,6 +298,10 @@ var (
 		name: "litellm_budget_litellm_info", typ: gauge, unit: constant, labels: []string{"version"}, group: fleetWide,
 		help: "1, with the LiteLLM release in use; absent while it is not known.",
 	})
+	releaseAffected = define(metric{
+		name: "litellm_budget_release_affected", typ: gauge, unit: boolean, labels: []string{"cause"}, group: fleetWide,
+		help: "1 if keys and teams can suffer from the cause in the LiteLLM release in use, 0 if they cannot; absent where that is not known.",
+	})
 )
 
 // About the exporter itself, by the snapshot.

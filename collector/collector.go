@@ -182,6 +182,11 @@ func collectDeployment(ch chan<- prometheus.Metric, s *budget.Snapshot) {
 	if s.Release.Version != "" {
 		sendFleet(ch, litellmInfo, truth(true), s.Release.Version)
 	}
+	for _, cause := range budget.Causes {
+		if affected := budget.Affected(s.Release.Version, cause); affected.Known {
+			sendFleet(ch, releaseAffected, truth(affected.Value), string(cause))
+		}
+	}
 }
 
 // collectSources exports how the reading goes.

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Release is the LiteLLM release in use and the rules that go with it.
@@ -29,38 +30,84 @@ type Rules struct {
 	KeyInfoRaisesWindows bool
 }
 
-// releases holds the first release that was read of each set of rules, oldest first. A patch line that got a
-// backport has rows of its own, before the next line's first.
-var releases = []struct {
-	version string
+// release is one release that was read. A patch line that got a backport has rows of its own, before the next line's.
+type release struct {
+	version version
 	rules   Rules
-}{
-	{"0.0.0", Rules{}},
-	{"1.83.0", Rules{Counters: true}},
-	{"1.90.0", Rules{Counters: true, RaisesStaleLow: true}},
-	{"1.94.3", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true}},
-	{"1.97.1", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true}},
+	causes  []string // y, n or ? for each of Causes
 }
 
-// newestRead is the newest release whose behaviour was read.
-const newestRead = "1.109.1"
+func row(name string, rules Rules, causes string) release {
+	v, ok := parseVersion(name)
+	letters := strings.Fields(causes)
+	if !ok || len(letters) != len(Causes)-1 { // nobody reads releases for what is unexplained
+		panic("the table of releases is wrong at " + name)
+	}
+	return release{v, rules, letters}
+}
 
 // ReleaseOf finds the rules of a version as LiteLLM reports it. A version that cannot be read, or is newer
-// than every release that was read, takes the newest known rules, and says so.
-func ReleaseOf(version string) Release {
-	newest := releases[len(releases)-1].rules
-	v, ok := parseVersion(version)
-	read, _ := parseVersion(newestRead)
-	if !ok || slices.Compare(v[:], read[:]) > 0 {
-		return Release{Version: version, Rules: newest, Assumed: true}
+// than every release that was read, takes the newest known rules, and says so. One that lies between two that were
+// read takes those of the older, but for what it must not be mistaken in: that it has counters, and that asking for a
+// key can raise its windows.
+func ReleaseOf(name string) Release {
+	v, ok := parseVersion(name)
+	older, newer := neighbours(v)
+	switch {
+	case !ok || newer == nil:
+		return Release{Version: name, Rules: releases[len(releases)-1].rules, Assumed: true}
+	case older == nil:
+		return Release{Version: name, Rules: newer.rules}
 	}
-	found := releases[0].rules
-	for _, r := range releases {
-		if first, _ := parseVersion(r.version); slices.Compare(first[:], v[:]) <= 0 {
-			found = r.rules
+	rules := older.rules
+	rules.Counters = rules.Counters || newer.rules.Counters
+	rules.KeyInfoRaisesWindows = rules.KeyInfoRaisesWindows || newer.rules.KeyInfoRaisesWindows
+	return Release{Version: name, Rules: rules}
+}
+
+// Affected says whether keys and teams can suffer from a cause in the release of a version, as LiteLLM reports it. It
+// is unknown for a version that cannot be read, or is newer or older than every release that was read; between two
+// that differ; and where a later patch of a line than was read may have brought back a mend that a newer release has.
+func Affected(name string, c Cause) Optional[bool] {
+	v, ok := parseVersion(name)
+	older, newer := neighbours(v)
+	i := slices.Index(Causes, c)
+	if !ok || older == nil || newer == nil || c == Unexplained || i < 0 || older.causes[i] != newer.causes[i] {
+		return Optional[bool]{}
+	}
+	switch older.causes[i] {
+	case "n":
+		return Some(false)
+	case "y":
+		if older != newer && older.version.sameLine(v) && !newer.version.sameLine(v) && mendedAfter(v, i) {
+			return Optional[bool]{}
 		}
+		return Some(true)
 	}
-	return Release{Version: version, Rules: found}
+	return Optional[bool]{}
+}
+
+// neighbours are the nearest releases that were read, not newer and not older than a version: the same one twice if
+// it was read itself, nil where there is none.
+func neighbours(v version) (older, newer *release) {
+	i, exact := slices.BinarySearchFunc(releases, v, func(r release, v version) int { return r.version.compare(v) })
+	if exact {
+		return &releases[i], &releases[i]
+	}
+	if i > 0 {
+		older = &releases[i-1]
+	}
+	if i < len(releases) {
+		newer = &releases[i]
+	}
+	return older, newer
+}
+
+// mendedAfter says whether a release newer than a version is free of a cause.
+func mendedAfter(v version, cause int) bool {
+	return slices.ContainsFunc(releases, func(r release) bool {
+		return r.version.compare(v) > 0 && r.causes[cause] == "n"
+	})
 }
 
 // CompareVersions orders two versions as LiteLLM reports them by their three numbers: -1, 0 or 1. One that
@@ -70,7 +117,7 @@ func CompareVersions(a, b string) int {
 	vb, okB := parseVersion(b)
 	switch {
 	case okA && okB:
-		return slices.Compare(va[:], vb[:])
+		return va.compare(vb)
 	case okA:
 		return -1
 	case okB:
@@ -81,8 +128,15 @@ func CompareVersions(a, b string) int {
 
 var versionPattern = regexp.MustCompile(`^v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:$|[^\d])`)
 
+// version is major, minor and patch. Releases of one major and minor are a line.
+type version [3]int
+
+func (v version) compare(o version) int { return slices.Compare(v[:], o[:]) }
+
+func (v version) sameLine(o version) bool { return v[0] == o[0] && v[1] == o[1] }
+
 // parseVersion reads the three numbers; what follows them ("-stable", "rc1", ".post1") does not count.
-func parseVersion(s string) (v [3]int, ok bool) {
+func parseVersion(s string) (v version, ok bool) {
 	m := versionPattern.FindStringSubmatch(s)
 	if m == nil {
 		return v, false
