@@ -1,11 +1,7 @@
 package counters_test
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"net"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -82,7 +78,7 @@ func TestDocumentedUsersAreTheTestedOnes(t *testing.T) {
 func TestSendsOnlyCommandsThatRead(t *testing.T) {
 	s := redistest.Standalone(t)
 	fill(t, s, 1200)
-	next := monitor(t, s)
+	end := s.Monitor(t)
 	r := open(t, s.Addr, func(o *counters.Options) { o.DB, o.Namespace = 1, "ns" })
 	names := make([]string, 1200)
 	for i := range names {
@@ -92,17 +88,7 @@ func TestSendsOnlyCommandsThatRead(t *testing.T) {
 	if _, err := r.BufferLengths(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	const end = "that-was-all"
-	s.Do(t, "ECHO", end)
-
-	seen := map[string]int{}
-	for line := next(); !strings.Contains(line, end); line = next() {
-		command := monitored.FindStringSubmatch(line)
-		if command == nil {
-			t.Fatalf("MONITOR says %q", line)
-		}
-		seen[strings.ToLower(command[1])]++
-	}
+	seen := end()
 	for command := range seen {
 		if !slices.Contains([]string{"get", "pttl", "llen", "select", "hello"}, command) {
 			t.Errorf("%s was sent", command)
@@ -128,33 +114,6 @@ func TestConnectingTakesHelloAlone(t *testing.T) {
 	if want := []string{"hello", "get", "pttl"}; !slices.Equal(got, want) {
 		t.Errorf("%v were sent, want %v", got, want)
 	}
-}
-
-var monitored = regexp.MustCompile(`^\+[\d.]+ \[\d+ [^]]*\] "([^"]*)"`)
-
-// monitor starts MONITOR and returns what gives its next line.
-func monitor(t *testing.T, s *redistest.Server) (next func() string) {
-	t.Helper()
-	conn, err := net.Dial("tcp", s.Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	lines := bufio.NewReader(conn)
-	next = func() string {
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			t.Fatal(err)
-		}
-		return line
-	}
-	if _, err := io.WriteString(conn, "MONITOR\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	if line := next(); line != "+OK\r\n" {
-		t.Fatalf("MONITOR answers %q", line)
-	}
-	return next
 }
 
 func TestBufferLengthsWithoutPermissionAreNoError(t *testing.T) {

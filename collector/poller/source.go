@@ -148,7 +148,7 @@ func (p *Poller) failed(name budget.Source, loop string, err error) {
 	p.mu.Unlock()
 	if news {
 		p.options.Logger.Error("reading a source failed",
-			slog.String("source", string(name)), slog.String("loop", loop),
+			slog.String("source_name", string(name)), slog.String("loop", loop),
 			slog.String("reason", f.reason), slog.String("problem", f.text))
 	}
 }
@@ -160,7 +160,7 @@ func (p *Poller) succeeded(name budget.Source, loop string) {
 	p.sourcesChanged()
 	p.mu.Unlock()
 	if again {
-		p.options.Logger.Info("a source is read again", slog.String("source", string(name)))
+		p.options.Logger.Info("a source is read again", slog.String("source_name", string(name)))
 	}
 }
 
