@@ -1,0 +1,247 @@
+package casebook
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/judgement"
+)
+
+// Start is the virtual time at which every case starts.
+var Start = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// What holds where a case does not say otherwise: the exporter's own defaults.
+const (
+	defaultCounters = 15 * time.Second
+	defaultWriteLag = 15 * time.Second
+	defaultUSD      = 0.01
+	defaultRatio    = 0.01
+	defaultTTL      = time.Minute // of a counter in LiteLLM
+)
+
+// Replay is a case judged again.
+type Replay struct {
+	Case     *Case
+	Release  budget.Release
+	End      time.Time // of the last reading
+	Entities []*Replayed
+}
+
+// Replayed is one entity of a case judged again.
+type Replayed struct {
+	Track    judgement.Track
+	Steps    []Step // after each reading
+	Episodes map[budget.Verdict]int
+	expect   *Expect
+}
+
+// Step is the view of an entity after a reading.
+type Step struct {
+	At     time.Duration // from the start of the case
+	Entity *budget.Entity
+}
+
+// Replay judges the case. The readings of all its entities are taken in by one judge, in the order of their times.
+func (c *Case) Replay() *Replay {
+	j := judgement.New(c.params())
+	r := &Replay{Case: c, Release: budget.ReleaseOf(c.Release)}
+	j.SetRelease(r.Release)
+	type event struct {
+		at   time.Duration
+		take func()
+	}
+	var events []event
+	for _, e := range c.Entities {
+		p := &Replayed{Episodes: map[budget.Verdict]int{}, expect: e.Expect}
+		r.Entities = append(r.Entities, p)
+		row := e.row()
+		for _, reading := range e.Readings {
+			row = reading.row(row)
+			read := row
+			events = append(events, event{reading.At.Duration, func() { p.take(j, reading, read) }})
+		}
+	}
+	slices.SortStableFunc(events, func(a, b event) int { return int(a.at - b.at) })
+	for _, e := range events {
+		e.take()
+		r.End = Start.Add(e.at)
+	}
+	return r
+}
+
+func (c *Case) params() judgement.Params {
+	p := judgement.Params{
+		ToleranceUSD: defaultUSD, ToleranceRatio: defaultRatio,
+		WriteLag: defaultWriteLag, CounterInterval: defaultCounters,
+	}
+	if t := c.Tolerance.USD; t != nil {
+		p.ToleranceUSD = *t
+	}
+	if t := c.Tolerance.Ratio; t != nil {
+		p.ToleranceRatio = *t
+	}
+	if t := c.Tolerance.WriteLag; !t.IsZero() {
+		p.WriteLag = t.Duration
+	}
+	if i := c.Intervals.Counters; !i.IsZero() {
+		p.CounterInterval = i.Duration
+	}
+	return p
+}
+
+// take lets the judge take in a reading: the row first, as a confirmation reads them.
+func (p *Replayed) take(j *judgement.Judge, r Reading, row *budget.Row) {
+	before := j.Totals(row.ID.Scope)
+	if r.Reported != nil {
+		j.Row(&p.Track, row)
+	}
+	if r.Counter != nil {
+		at := Start.Add(r.At.Duration)
+		windows := make([]budget.Counter, len(row.Windows))
+		for i, w := range row.Windows {
+			if n, given := r.Windows[w.Duration]; given {
+				windows[i] = n.counter(nil, at)
+			}
+		}
+		j.Counter(&p.Track, r.Counter.counter(r.TTL, at), windows)
+	}
+	after := j.Totals(row.ID.Scope)
+	p.Episodes[budget.FalselyLocked] += int(after.FalselyLockedEpisodes - before.FalselyLockedEpisodes) //nolint:gosec // a handful
+	p.Episodes[budget.Bypassed] += int(after.BypassedEpisodes - before.BypassedEpisodes)                //nolint:gosec // a handful
+	p.Steps = append(p.Steps, Step{At: r.At.Duration, Entity: p.Track.Entity()})
+}
+
+// row is the entity's row as it is at the start, before anything was read.
+func (e *Entity) row() *budget.Row {
+	row := &budget.Row{
+		ID:        budget.ID{Scope: e.Scope, Value: e.ID},
+		Names:     budget.Names{TeamID: e.Team},
+		Blocked:   e.Blocked,
+		Throttled: e.Throttled,
+		Expires:   e.Expires.moment(),
+		ResetAt:   e.ResetAt.moment(),
+	}
+	row.MaxBudget, row.Link = e.MaxBudget.limit()
+	if t := e.TempIncrease; t != nil {
+		row.TempIncrease = budget.TemporaryIncrease{USD: t.USD, ExpiresAt: Start.Add(t.Until.Duration), NoZone: t.NoZone}
+	}
+	for _, w := range e.Windows {
+		row.Windows = append(row.Windows, budget.Window{Duration: w.Duration, MaxBudget: budget.Some(w.MaxBudget), ResetAt: w.ResetAt.moment()})
+	}
+	return row
+}
+
+// row is the row after the reading, if before is the one before.
+func (r Reading) row(before *budget.Row) *budget.Row {
+	if r.Reported == nil {
+		return before
+	}
+	row := *before
+	row.ReadAt = Start.Add(r.At.Duration)
+	row.Spend = budget.Optional[float64]{Value: r.Reported.USD, Known: r.Reported.Word == ""}
+	if r.TotalSpend != nil {
+		row.TotalSpend = budget.Some(*r.TotalSpend)
+	}
+	if r.MaxBudget != nil {
+		row.MaxBudget, row.Link = r.MaxBudget.limit()
+	}
+	if r.ResetAt != nil {
+		row.ResetAt = r.ResetAt.moment()
+	}
+	if r.Blocked != nil {
+		row.Blocked = *r.Blocked
+	}
+	return &row
+}
+
+// limit is a cap as it stands in a row. One that was not read yet is a link that was not read.
+func (n *Number) limit() (budget.Optional[float64], budget.BudgetLink) {
+	none := budget.BudgetLink{State: budget.LinkNone}
+	switch {
+	case n == nil || n.Word == unlimited:
+		return budget.Optional[float64]{}, none
+	case n.Word == unknown:
+		return budget.Optional[float64]{}, budget.BudgetLink{State: budget.LinkUnread}
+	}
+	return budget.Some(n.USD), none
+}
+
+// counter is a reading of a counter.
+func (n Number) counter(ttl *Span, at time.Time) budget.Counter {
+	c := budget.Counter{State: budget.CounterPresent, Value: n.USD, TTL: defaultTTL, ReadAt: at}
+	switch {
+	case n.Word == absent:
+		return budget.Counter{State: budget.CounterAbsent, ReadAt: at}
+	case n.Word == unreadable:
+		return budget.Counter{State: budget.CounterUnreadable, ReadAt: at}
+	case ttl == nil:
+	case ttl.Never:
+		c.TTL = budget.NoExpiry
+	default:
+		c.TTL = ttl.Duration
+	}
+	return c
+}
+
+// moment is the time that a span from the start of a case tells; unknown for never and where it is left out.
+func (s *Span) moment() budget.Optional[time.Time] {
+	if s == nil || s.Never {
+		return budget.Optional[time.Time]{}
+	}
+	return budget.Some(Start.Add(s.Duration))
+}
+
+// Check compares what was said with what the case expects. Its error names every entity and what differs.
+func (r *Replay) Check() error {
+	var wrong []error
+	for _, p := range r.Entities {
+		if p.expect == nil {
+			continue
+		}
+		if err := p.check(*p.expect); err != nil {
+			id := p.Track.Row().ID
+			wrong = append(wrong, fmt.Errorf("%s %s: %w", id.Scope, id.Value, err))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// rank orders verdicts by how bad they are.
+var rank = map[budget.Verdict]int{budget.OK: 1, budget.Diverging: 2, budget.Bypassed: 3, budget.FalselyLocked: 4}
+
+func (p *Replayed) check(want Expect) error {
+	worst, cause := budget.NotJudged, budget.NoCause
+	stoodAt, over := time.Duration(-1), time.Duration(-1)
+	for _, s := range p.Steps {
+		v := s.Entity.Verdict
+		if rank[v] > rank[worst] {
+			worst = v
+		}
+		if v == want.Verdict {
+			cause, over = s.Entity.Cause, -1
+			if stoodAt < 0 && (want.Cause == budget.NoCause || cause == want.Cause) {
+				stoodAt = s.At
+			}
+		} else if stoodAt >= 0 && over < 0 {
+			over = s.At
+		}
+	}
+	switch {
+	case worst != want.Verdict:
+		return fmt.Errorf("the worst verdict is %q, want %q", worst, want.Verdict)
+	case want.Cause != budget.NoCause && cause != want.Cause:
+		return fmt.Errorf("%s is put down to %q, want %q", want.Verdict, cause, want.Cause)
+	case want.By != nil && stoodAt > want.By.Duration:
+		return fmt.Errorf("it is told at %s, want %s at the latest", stoodAt, want.By)
+	case want.EndsBy == nil && want.Verdict != budget.OK && over >= 0:
+		return fmt.Errorf("%s is over at %s, want to the end", want.Verdict, over)
+	case want.EndsBy != nil && (over < 0 || over > want.EndsBy.Duration):
+		return fmt.Errorf("%s is not over by %s", want.Verdict, want.EndsBy)
+	case want.Episodes != nil && p.Episodes[want.Verdict] != *want.Episodes:
+		return fmt.Errorf("%d episodes are counted, want %d", p.Episodes[want.Verdict], *want.Episodes)
+	}
+	return nil
+}
