@@ -44,6 +44,7 @@ const (
 	teamList         = "/v2/team/list"
 	teamInfo         = "/team/info"
 	budgetList       = "/budget/list"
+	spendLogs        = "/spend/logs/v2"
 	hubInfo          = "/public/model_hub/info"
 	readiness        = "/health/readiness"
 	readinessDetails = "/health/readiness/details"

@@ -282,6 +282,10 @@ var calls = map[string]func(ctx context.Context, c *litellm.Client) error{
 	"TeamInfo": func(ctx context.Context, c *litellm.Client) error { _, err := c.TeamInfo(ctx, "a"); return err },
 	"Budgets":  func(ctx context.Context, c *litellm.Client) error { _, err := c.Budgets(ctx); return err },
 	"Release":  func(ctx context.Context, c *litellm.Client) error { _, err := c.Release(ctx); return err },
+	"FailedRequests": func(ctx context.Context, c *litellm.Client) error {
+		_, err := c.FailedRequests(ctx, time.Now(), time.Now(), 1)
+		return err
+	},
 }
 
 func TestMalformedAnswers(t *testing.T) {
@@ -290,6 +294,9 @@ func TestMalformedAnswers(t *testing.T) {
 	}
 	team := func(fields string) string {
 		return `{"teams":[{"team_id":"t"},` + fields + `],"total":2,"page":1,"total_pages":1}`
+	}
+	failed := func(row string) string {
+		return `{"data":[{"request_id":"a","startTime":"2026-11-24T07:00:00Z"},` + row + `],"page":1,"total_pages":1}`
 	}
 	for _, tc := range []struct {
 		call string
@@ -356,6 +363,13 @@ func TestMalformedAnswers(t *testing.T) {
 		{"Budgets", `[{"budget_id":"b"},{"max_budget":1}]`, "[1].budget_id:"},
 		{"Budgets", `[{"budget_id":"b","max_budget":"x"}]`, "[0].max_budget:"},
 		{"Release", `{"litellm_version":1}`, "litellm_version:"},
+		{"FailedRequests", failed(`{"startTime":"2026-11-24T07:00:00Z"}`), "data[1].request_id:"},
+		{"FailedRequests", failed(`{"request_id":"b"}`), "data[1].startTime: want an ISO 8601 time"},
+		{"FailedRequests", failed(`{"request_id":"b","startTime":"2026-11-24T07:00:00Z","api_key":{}}`), "data[1].api_key:"},
+		{"FailedRequests", failed(`7`), "data[1]: want an object"},
+		{"FailedRequests", `{"data":{},"page":1,"total_pages":1}`, "data: want a list"},
+		{"FailedRequests", `{"data":[],"page":1}`, "total_pages:"},
+		{"FailedRequests", `{"data":[],"page":2,"total_pages":2}`, "page is 2"},
 	} {
 		t.Run(tc.call+" "+tc.says, func(t *testing.T) {
 			err := calls[tc.call](t.Context(), answering(t, 200, tc.body))

@@ -433,6 +433,10 @@ func TestRecordedRequestsAreTheClientsOwn(t *testing.T) {
 		"v2-key-info":         func(c *litellm.Client) error { _, err := c.KeysInfo(t.Context(), []string{"a"}); return err },
 		"key-info":            func(c *litellm.Client) error { _, err := c.KeyInfo(t.Context(), "a"); return err },
 		"team-info":           func(c *litellm.Client) error { _, err := c.TeamInfo(t.Context(), "a"); return err },
+		"spend-logs-v2-failures": func(c *litellm.Client) error {
+			_, err := c.FailedRequests(t.Context(), time.Now(), time.Now(), 1)
+			return err
+		},
 	} {
 		t.Run(recording, func(t *testing.T) {
 			var method string

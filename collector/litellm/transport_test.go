@@ -100,6 +100,7 @@ func TestOnlyReadsAreSent(t *testing.T) {
 	_, _ = c.Team(ctx, "a")
 	_, _ = c.TeamInfo(ctx, "a")
 	_, _ = c.Budgets(ctx)
+	_, _ = c.FailedRequests(ctx, time.Now(), time.Now(), 1)
 	var got []string
 	for request := range sent {
 		got = append(got, request)
@@ -107,7 +108,7 @@ func TestOnlyReadsAreSent(t *testing.T) {
 	slices.Sort(got)
 	want := []string{
 		"GET /budget/list", "GET /health/readiness", "GET /health/readiness/details", "GET /key/info", "GET /key/list",
-		"GET /public/model_hub/info", "GET /team/info", "GET /v2/team/list", "POST /v2/key/info",
+		"GET /public/model_hub/info", "GET /spend/logs/v2", "GET /team/info", "GET /v2/team/list", "POST /v2/key/info",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("sent %v, want %v", got, want)
