@@ -294,6 +294,10 @@ var (
 		name: "litellm_budget_fleet_cause", typ: gauge, unit: boolean, labels: []string{"cause"}, group: fleetWide,
 		help: "1 while the failure mode, which belongs to the whole deployment, is seen; else 0.",
 	})
+	refusalsObserved = define(metric{
+		name: "litellm_budget_refusals_observed_total", typ: counter, unit: number, labels: []string{"scope", "reported"}, group: fleetWide,
+		help: "Requests that LiteLLM logged as refused by a budget of the scope since the exporter started, by the reported spend one write lag later: below_cap, at_cap or unknown. Absent unless they are read (refusals).",
+	})
 	litellmInfo = define(metric{
 		name: "litellm_budget_litellm_info", typ: gauge, unit: constant, labels: []string{"version"}, group: fleetWide,
 		help: "1, with the LiteLLM release in use; absent while it is not known.",

@@ -179,6 +179,11 @@ func collectDeployment(ch chan<- prometheus.Metric, s *budget.Snapshot) {
 	for cause, seen := range s.FleetCauses {
 		sendFleet(ch, fleetCause, truth(seen), string(cause))
 	}
+	for scope, counts := range s.Refusals {
+		for reported, n := range map[string]uint64{"below_cap": counts.BelowCap, "at_cap": counts.AtCap, "unknown": counts.Unknown} {
+			sendFleet(ch, refusalsObserved, float(budget.Some(n)), string(scope), reported)
+		}
+	}
 	if s.Release.Version != "" {
 		sendFleet(ch, litellmInfo, truth(true), s.Release.Version)
 	}

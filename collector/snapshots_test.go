@@ -156,6 +156,9 @@ var snapshots = map[string]*budget.Snapshot{
 			budget.Team: {ReportedSum: budget.Some(0.0)},
 		},
 		LastFullSweep: ago(30 * time.Second),
+		Refusals: map[budget.Scope]budget.RefusalCounts{
+			budget.Key: {BelowCap: 3, AtCap: 40, Unknown: 1}, budget.Team: {}, "user": {Unknown: 2},
+		},
 	},
 
 	// The first cycle has not ended.

@@ -37,6 +37,7 @@ type Snapshot struct {
 	WriteLag      Optional[time.Duration] // as measured
 	BufferLengths map[string]int64        // elements by list name without namespace, once seen
 	FleetCauses   map[FleetCause]bool     // those that could be judged
+	Refusals      map[Scope]RefusalCounts // since start, every scope that LiteLLM's refusals name; nil until they were read
 	CounterNames  string                  // "bare" or "prefixed", "" while not known: the form of counter names in use
 }
 
@@ -67,4 +68,12 @@ type ScopeTotals struct {
 	BypassedEpisodes      uint64
 	BypassedTime          time.Duration
 	UnreadableCounters    uint64
+}
+
+// RefusalCounts counts requests that budgets of one scope refused, by the reported spend of the entity one write lag
+// after the refusal: only then is all spend of before in the row.
+type RefusalCounts struct {
+	BelowCap uint64 // below the cap, and no reset between: refused although the books say there is money
+	AtCap    uint64 // at the cap or above it
+	Unknown  uint64 // not read, or reset since; whatever refused by the cap of a time window or of one model
 }
