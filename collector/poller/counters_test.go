@@ -265,6 +265,20 @@ func TestNoSharedCounters(t *testing.T) {
 			}
 		})
 	})
+	t.Run("spend rose while Redis was down", func(t *testing.T) {
+		run(t, setup, func(r *rig) {
+			r.redis.failing(redisDown(counters.Connection), nil)
+			for n := range 4 {
+				r.wait(time.Minute)
+				r.api.spend(hash(n), 2)
+			}
+			r.redis.failing(nil, nil)
+			r.until("it is judged again", 20*time.Second, func() bool { shown, _ := cause(r); return shown })
+			if _, holds := cause(r); holds {
+				t.Error("it holds, though nobody looked for counters")
+			}
+		})
+	})
 	t.Run("nothing rises", func(t *testing.T) {
 		run(t, setup, func(r *rig) {
 			r.wait(10 * time.Minute)
@@ -296,5 +310,21 @@ func TestCountersAreReadInBoundedPortions(t *testing.T) {
 		if len(reads) < 2 || reads[0] != countedAtOnce || reads[1] != 10 {
 			t.Errorf("read portions of %v", reads)
 		}
+	})
+}
+
+func TestSumsOfBothSidesWaitUntilAllCountersWereRead(t *testing.T) {
+	run(t, func(r *rig) {
+		r.api.latency = time.Second // the counters of the first pages are read meanwhile
+		r.redis.latency = 5 * time.Second
+		for n := range 1000 {
+			r.api.key(n, 1, 10)
+		}
+	}, func(r *rig) {
+		r.until("the sweep is whole", 10*time.Minute, r.swept)
+		if f := r.Snapshot().Fleets[budget.Key]; !r.source(budget.Redis).Up || f.EnforcedSum.Known || f.Entities != 1000 {
+			t.Errorf("before the counters of all were read: %+v", f)
+		}
+		r.until("they are read", 30*time.Second, func() bool { return r.Snapshot().Fleets[budget.Key].EnforcedSum == budget.Some(1000.0) })
 	})
 }

@@ -297,6 +297,7 @@ func (f *fakeLiteLLM) Budgets(ctx context.Context) (map[string]budget.LinkedBudg
 type fakeRedis struct {
 	mu       sync.Mutex
 	counters map[string]fakeCounter
+	latency  time.Duration
 	buffers  map[string]int64
 	err      error
 	lost     func(name string) bool // names on a node that does not answer
@@ -311,7 +312,7 @@ type fakeCounter struct {
 }
 
 func newFakeRedis() *fakeRedis {
-	return &fakeRedis{counters: map[string]fakeCounter{}, buffers: map[string]int64{}}
+	return &fakeRedis{latency: time.Millisecond, counters: map[string]fakeCounter{}, buffers: map[string]int64{}}
 }
 
 func counterOfKey(hash string) string { return "spend:key:" + hash }
@@ -359,7 +360,7 @@ func (f *fakeRedis) Read(ctx context.Context, names []string) ([]budget.Counter,
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-time.After(time.Millisecond):
+	case <-time.After(f.latency):
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -86,7 +86,10 @@ func TestReleaseDecidesTheEnforcedSpend(t *testing.T) {
 	}, func(r *rig) {
 		r.until("1.84.0 enforces the counter", time.Minute, func() bool { return r.entity(hash(1)) != nil && r.entity(hash(1)).Enforced == budget.Some(3.0) })
 		r.setVersion("1.90.7")
-		r.until("1.90.7 raises it", 8*time.Minute, func() bool { return r.entity(hash(1)).Enforced == budget.Some(5.0) })
+		r.until("1.90.7 holds", 8*time.Minute, func() bool { return r.release().Version == "1.90.7" })
+		if e := r.entity(hash(1)).Enforced; e != budget.Some(5.0) {
+			t.Errorf("enforced %v under the rules of 1.90.7, which raises the counter to 5", e)
+		}
 	})
 }
 
