@@ -2,6 +2,7 @@ package poller
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -309,6 +310,16 @@ func TestCountersAreReadInBoundedPortions(t *testing.T) {
 		reads := r.redis.reads()
 		if len(reads) < 2 || reads[0] != countedAtOnce || reads[1] != 10 {
 			t.Errorf("read portions of %v", reads)
+		}
+		r.redis.failing(redisDown(counters.Unavailable), func(name string) bool { return strings.Compare(name, "spend:key:8") < 0 })
+		before := len(r.redis.reads())
+		r.until("all are read although a node is lost", time.Minute, func() bool { return slices.Contains(r.redis.reads()[before:], 10) })
+		r.redis.failing(redisDown(counters.Unavailable), nil)
+		r.wait(time.Second) // for a cycle under way
+		before = len(r.redis.reads())
+		r.wait(time.Minute)
+		if later := r.redis.reads()[before:]; len(later) == 0 || slices.Contains(later, 10) {
+			t.Errorf("read portions of %v while Redis is lost", later)
 		}
 	})
 }

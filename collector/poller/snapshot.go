@@ -65,9 +65,22 @@ func (p *Poller) view(now time.Time) (*budget.Snapshot, time.Time) {
 	if whole {
 		s.FleetCauses = map[budget.FleetCause]bool{
 			budget.NoSharedCounters: p.sharing.missing(p.options.Judge.ToleranceUSD),
+			budget.FlushStalled:     p.judge.FlushStalled(now),
 		}
 	}
 	return s, valid
+}
+
+// History is how both sides of an entity moved lately, oldest first: at most as far back as a cause is told from. It
+// is nil for an entity that is not known.
+func (p *Poller) History(id budget.ID) []budget.Sample {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := p.member(id)
+	if m == nil {
+		return nil
+	}
+	return m.track.Samples()
 }
 
 // entities is the entities of one scope in the order of their ids, without what was told by counters that were not
