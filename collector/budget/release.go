@@ -28,6 +28,9 @@ type Rules struct {
 	// through the enforcement reader, which can raise a window's counter in Redis. It came after 1.97.0 and
 	// was there in 1.101.6; a release between the two is taken for one that has it.
 	KeyInfoRaisesWindows bool
+	// RenewsLease: a request in flight re-arms the TTL of the counters that it reserved on every 30 s, so that it never
+	// falls below that (1.104.0 and later).
+	RenewsLease bool
 }
 
 // release is one release that was read. A patch line that got a backport has rows of its own, before the next line's.

@@ -20,12 +20,14 @@ func TestReleaseOf(t *testing.T) {
 		{"1.94.3", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true}, false},
 		{"1.97.0", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true}, false},
 		{"1.101.6", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true}, false},
-		{"1.109.1", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true}, false},
-		{"1.109.2", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true}, true},
-		{"2.0.0", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true}, true},
-		{"", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true}, true},
-		{"main", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true}, true},
-		{"1.84", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true}, true},
+		{"1.103.11", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true}, false},
+		{"1.97.1", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true}, false},
+		{"1.109.1", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true, RenewsLease: true}, false},
+		{"1.109.2", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true, RenewsLease: true}, true},
+		{"2.0.0", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true, RenewsLease: true}, true},
+		{"", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true, RenewsLease: true}, true},
+		{"main", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true, RenewsLease: true}, true},
+		{"1.84", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true, RenewsLease: true}, true},
 	} {
 		got := ReleaseOf(c.version)
 		if got != (Release{Version: c.version, Rules: c.rules, Assumed: c.assumed}) {

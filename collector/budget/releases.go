@@ -7,6 +7,7 @@ var (
 	raising         = Rules{Counters: true, RaisesStaleLow: true}
 	raisingUTC      = Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true}
 	raisingWindows  = Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true}
+	leasing         = Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true, KeyInfoRaisesWindows: true, RenewsLease: true}
 )
 
 // releases holds every release that was read, oldest first: its rules, and which causes keys and teams can suffer
@@ -58,11 +59,11 @@ var releases = []release{
 	row("1.101.6", raisingWindows, " n y y y y y y n n y y y y"),
 	row("1.102.4", raisingWindows, " n y y y y y y n n y n n n"),
 	row("1.103.11", raisingWindows, "n y y y y y y n n y y n y"),
-	row("1.104.0", raisingWindows, " n y y y y y y n n y y n y"),
-	row("1.104.9", raisingWindows, " n y y y y y y n n y y n y"),
-	row("1.106.10", raisingWindows, "n y y y y y y n n y y n y"),
-	row("1.108.5", raisingWindows, " n y y y y y ? n n y y n y"),
-	row("1.108.6", raisingWindows, " n y y y y y ? n n y y n n"),
-	row("1.108.11", raisingWindows, "n y y y y y ? n n y y n n"),
-	row("1.109.1", raisingWindows, " n y y y y y ? n n y y n y"),
+	row("1.104.0", leasing, "        n y y y y y y n n y y n y"),
+	row("1.104.9", leasing, "        n y y y y y y n n y y n y"),
+	row("1.106.10", leasing, "       n y y y y y y n n y y n y"),
+	row("1.108.5", leasing, "        n y y y y y ? n n y y n y"),
+	row("1.108.6", leasing, "        n y y y y y ? n n y y n n"),
+	row("1.108.11", leasing, "       n y y y y y ? n n y y n n"),
+	row("1.109.1", leasing, "        n y y y y y ? n n y y n y"),
 }

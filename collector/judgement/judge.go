@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/cause"
 )
 
 // Params are the settings of judgement.
@@ -29,12 +30,15 @@ type Judge struct {
 	budgets  map[string]budget.LinkedBudget
 	entering bool
 	lag      writeLag
+	falls    falls
+	flush    flush
 	totals   map[budget.Scope]*budget.ScopeTotals
 }
 
 // New returns a judge that knows no release and no linked budget yet, and lets entities enter verdicts.
 func New(p Params) *Judge {
-	j := &Judge{params: p, release: budget.ReleaseOf(""), entering: true, totals: map[budget.Scope]*budget.ScopeTotals{}}
+	j := &Judge{release: budget.ReleaseOf(""), entering: true, totals: map[budget.Scope]*budget.ScopeTotals{}}
+	j.SetParams(p)
 	for _, s := range budget.Scopes {
 		j.totals[s] = &budget.ScopeTotals{}
 	}
@@ -42,7 +46,10 @@ func New(p Params) *Judge {
 }
 
 // SetParams replaces the settings; tracks keep their history.
-func (j *Judge) SetParams(p Params) { j.params = p }
+func (j *Judge) SetParams(p Params) {
+	j.params = p
+	j.falls.length = p.CounterInterval * 3 / 4 // less than the jitter takes from an interval
+}
 
 // SetRelease sets the release whose rules hold from the next observation on.
 func (j *Judge) SetRelease(r budget.Release) { j.release = r }
@@ -58,6 +65,9 @@ func (j *Judge) Totals(s budget.Scope) budget.ScopeTotals { return *j.totals[s] 
 
 // WriteLag is the measured write lag, unknown until measured.
 func (j *Judge) WriteLag() budget.Optional[time.Duration] { return j.lag.measured() }
+
+// FlushStalled says that LiteLLM does not bring spend to the database: rows stand still while counters rise.
+func (j *Judge) FlushStalled(now time.Time) bool { return j.flush.stalled(now, j.unwrittenFor()) }
 
 // writeLag is the write lag in force: as measured, but never less than assumed.
 func (j *Judge) writeLag() time.Duration {
@@ -93,6 +103,10 @@ func (j *Judge) Row(t *Track, r *budget.Row) {
 		if reportedRose(before, r) {
 			t.pinnedSince = time.Time{}
 		}
+		if t.history != nil || before.Spend != r.Spend {
+			t.remembering(before, t.counter).Row(before, r, t.entity.ResetAt, j.resetOf(r), t.counter)
+		}
+		j.flush.row(t, before, r)
 	}
 	j.settleExpiredLock(t)
 	j.judge(t, r.ReadAt)
@@ -118,6 +132,11 @@ func (j *Judge) Counter(t *Track, c budget.Counter, windows []budget.Counter) {
 	if t.motion != nil || (changed && before.State == budget.CounterPresent && c.State == budget.CounterPresent) {
 		t.moving().counterMoved(before, c, t.row.Spend.Value)
 	}
+	if t.history != nil || (changed && before.State != budget.CounterUnread) {
+		fell := t.remembering(t.row, before).Counter(before, c, t.row)
+		j.falls.count(c.ReadAt, fell)
+	}
+	j.flush.counter(t, before, c)
 	t.probe.counter(before, c, t.rose)
 	t.rose = before.State == budget.CounterPresent && c.State == budget.CounterPresent && c.Value > before.Value
 	t.guard.observe(before, c, t.row.Spend, j.capOf(t.row, c.ReadAt))
@@ -141,10 +160,29 @@ func (j *Judge) judge(t *Track, at time.Time) {
 	t.endWhatNoLongerShows(a)
 	j.decideLock(t, a, at)
 	j.decideDivergence(t, a, at)
+	j.remember(t, a, at)
 	if t.motion != nil && t.motion.idle(at, j.unwrittenFor()) {
 		t.motion = nil
 	}
 	j.show(t, a, at)
+}
+
+// remember begins the history of an entity that diverges, and ends that of one that has not moved for long and does
+// not.
+func (j *Judge) remember(t *Track, a assessment, at time.Time) {
+	if t.history == nil && t.Watched() && t.counter.State != budget.CounterUnread {
+		t.history = cause.Begin(t.row, t.counter, true)
+		j.falls.count(at, !t.history.FallenAt().IsZero())
+	}
+	if t.history == nil {
+		return
+	}
+	if a.agrees {
+		t.history.Agrees(at)
+	}
+	if t.history.Idle(at) && !t.Watched() {
+		t.history = nil
+	}
 }
 
 func observedRise(before, now *budget.Row) float64 {

@@ -95,7 +95,7 @@ func TestLockIsConfirmedOneWriteLagLater(t *testing.T) {
 	s.pair(40, 3.536, 10.607).verdict(budget.OK).episodes(0, 0)
 	s.row(46, 3.536).verdict(budget.OK).counter(46.1, 10.607).verdict(budget.FalselyLocked).suspected(budget.NotJudged).episodes(1, 0)
 	e := s.track.Entity()
-	if !e.LockJudged || e.FalselyLockedLast.Value != at(46.1) || e.Cause != budget.Unexplained || !e.Divergence.Known {
+	if !e.LockJudged || e.FalselyLockedLast.Value != at(46.1) || e.Cause != budget.ReseedMultiple || !e.Divergence.Known {
 		t.Errorf("%+v", *e)
 	}
 	s.counter(60, 10.607)

@@ -31,6 +31,8 @@ type motion struct {
 
 	reservation   float64 // USD, the largest lately settled reservation
 	reservationAt time.Time
+
+	spender spender
 }
 
 // usualReservationFor is how long a settled reservation tells what reservations are usual.

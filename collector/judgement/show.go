@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/cause"
 )
 
 // show makes the entity's view anew.
@@ -42,23 +43,29 @@ func (j *Judge) show(t *Track, a assessment, now time.Time) {
 	case a.judged && !a.doubtful && t.everJudged:
 		e.Verdict = budget.OK
 	}
-	e.Cause = causeOf(t, a, e.Verdict)
+	if e.Verdict != budget.OK && e.Verdict != budget.NotJudged {
+		e.Cause, e.Confidence, e.Evidence = cause.Classify(j.facts(t, a, now))
+	}
 	t.entity = e
 }
 
-// causeOf names the causes that two readings are enough to tell.
-func causeOf(t *Track, a assessment, v budget.Verdict) budget.Cause {
-	switch {
-	case v == budget.OK || v == budget.NotJudged:
-		return budget.NoCause
-	case t.immortal:
-		return budget.Immortal
-	case a.negative:
-		return budget.Negative
-	case a.pinned:
-		return budget.PinnedAtCap
+// facts is what the cause of a divergence is told from.
+func (j *Judge) facts(t *Track, a assessment, now time.Time) cause.Facts {
+	f := cause.Facts{
+		Now: now, Release: j.release, Scope: t.row.ID.Scope,
+		Reported: t.row.Spend.Value, Enforced: a.enforced.Value, Tolerance: a.tolerance.Value,
+		Counter: t.counter, Cap: a.cap, Immortal: t.immortal,
+		FlushStalled: j.FlushStalled(now), History: t.history,
 	}
-	return budget.Unexplained
+	if a.pinned {
+		f.PinnedFor = budget.Some(now.Sub(t.pinnedSince))
+	}
+	if t.history != nil {
+		if cycle := j.falls.around(t.history.FallenAt()); cycle.counted > 0 {
+			t.history.FleetFell(cycle.fell, cycle.counted)
+		}
+	}
+	return f
 }
 
 // showWindows joins the windows of a row with the readings of their counters. The reported spend of a window is

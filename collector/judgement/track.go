@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/cause"
 )
 
 // Track is what is remembered of one entity between readings. Its zero value is an entity never read.
@@ -15,7 +16,8 @@ type Track struct {
 	firstAt        time.Time
 	observed       float64
 
-	motion   *motion // nil while neither side moved lately
+	motion   *motion        // nil while neither side moved lately
+	history  *cause.History // nil where there was nothing to remember: neither side moved, and nothing diverges
 	probe    lagProbe
 	rose     bool // the counter's last reading was above the one before
 	guard    guard
@@ -97,6 +99,25 @@ func (t *Track) Suspicion() (Suspicion, bool) {
 func (t *Track) settled() bool {
 	return t.motion == nil && !t.Watched() && len(t.windows) == 0 && t.everJudged &&
 		t.lockedLast.IsZero() && t.bypassedLast.IsZero() && !t.row.Expires.Known && t.row.TempIncrease.USD == 0
+}
+
+// Samples is how both sides moved lately, oldest first: for an entity whose sides stood still, their last reading.
+func (t *Track) Samples() []budget.Sample {
+	switch {
+	case t.history != nil:
+		return t.history.Samples()
+	case t.row != nil:
+		return cause.Begin(t.row, t.counter, false).Samples()
+	}
+	return nil
+}
+
+// remembering returns the history, begun with what was read before if there was none.
+func (t *Track) remembering(row *budget.Row, c budget.Counter) *cause.History {
+	if t.history == nil {
+		t.history = cause.Begin(row, c, false)
+	}
+	return t.history
 }
 
 // moving returns the history of motion, begun if there was none.

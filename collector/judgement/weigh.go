@@ -14,6 +14,7 @@ type assessment struct {
 	tolerance budget.Optional[float64]
 
 	judged   bool // it may be judged at all, and both spends are known
+	agrees   bool // counter and row are within the tolerance of each other, as far as there is a counter
 	close    bool // the two readings lie close enough for a verdict
 	negative bool // the counter or the row is
 	pinned   bool // the counter stands exactly at the cap, the row below it
@@ -59,6 +60,7 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 	}
 	tolerance := j.params.ToleranceUSD + burn*(lag+gap).Seconds() + reservation
 	a.tolerance = budget.Some(tolerance)
+	a.agrees = c.State == budget.CounterAbsent || c.State == budget.CounterPresent && math.Abs(c.Value-r.Spend.Value) <= tolerance
 	a.judged = !r.Blocked && !r.Throttled && !(r.Expires.Known && !now.Before(r.Expires.Value))
 	a.close = gap <= j.params.CounterInterval
 	if !a.judged {

@@ -37,6 +37,9 @@ func (p *Poller) view(now time.Time) (*budget.Snapshot, time.Time) {
 	if !p.lastFullSweep.IsZero() {
 		s.LastFullSweep = budget.Some(p.lastFullSweep)
 	}
+	if p.options.readsRefusals() {
+		s.Refusals = maps.Clone(p.log.counts)
+	}
 	litellm, redis := p.sources[budget.LiteLLM], p.sources[budget.Redis]
 	redisFresh := redis != nil && redis.fresh(now, p.options.StalenessRedis)
 	valid := now.Add(longestView)

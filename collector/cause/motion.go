@@ -1,0 +1,126 @@
+package cause
+
+import (
+	"math"
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+)
+
+const (
+	// eventFor is for how long a reset, or the return of a counter, is what came right before something.
+	eventFor = 2 * time.Minute
+	// A climb that is at least so many times what was spent meanwhile is none of requests counted twice, and one that
+	// is at most so many times as much is none of reservations.
+	leakTimes, doubleTimes = 2, 1.5
+)
+
+// climbing: the counter rises by more than is spent. Reservations that are never settled make it climb in steps that
+// have nothing to do with the row; requests that are counted twice make it climb at the pace of the spending.
+func climbing(f Facts) (finding, bool) {
+	h, d := f.History, f.divergence()
+	if h == nil || d <= 0 || f.FlushStalled {
+		return finding{}, false
+	}
+	base, steps := h.climbedFrom()
+	climbed, spent := d-(base.counter-base.reported), f.Reported-base.reported
+	if climbed < d/2 || spent < -cent {
+		return finding{}, false
+	}
+	evidence := []budget.Evidence{
+		{Name: "steps", Value: float64(steps)}, {Name: "climbed_usd", Value: climbed}, {Name: "spent_meanwhile_usd", Value: spent},
+		{Name: "climbing_seconds", Value: f.Now.Sub(time.UnixMilli(base.at)).Seconds()},
+	}
+	capped := f.Cap.State != budget.CapUnlimited // requests reserve where there is a cap only
+	switch {
+	case capped && f.can(budget.ReservationLeak) && steps >= 2 && climbed >= leakTimes*spent:
+		return finding{budget.ReservationLeak, min(0.5+0.1*float64(steps), 0.9), evidence}, true
+	case f.can(budget.DoubleApply) && steps >= 3 && spent > cent && climbed <= doubleTimes*spent:
+		return finding{budget.DoubleApply, 0.6, evidence}, true
+	}
+	return finding{}, false
+}
+
+// climbedFrom is where both sides were when they were nearest to each other, as far back as is remembered, and in how
+// many steps the counter rose since.
+func (h *History) climbedFrom() (base sample, steps int) {
+	base = h.samples[0]
+	from := 0
+	distance := func(s sample) float64 {
+		if math.IsNaN(s.counter) {
+			return 0
+		}
+		return s.counter - s.reported
+	}
+	for i, s := range h.samples {
+		if distance(s) < distance(base) {
+			base, from = s, i
+		}
+	}
+	for i := from + 1; i < len(h.samples); i++ {
+		if h.samples[i].counter > h.samples[i-1].counter+cent || math.IsNaN(h.samples[i-1].counter) && distance(h.samples[i]) > cent {
+			steps++
+		}
+	}
+	if c := h.calm; !c.at.IsZero() && c.at.UnixMilli() < h.samples[0].at {
+		calm := sample{at: c.at.UnixMilli(), reported: c.reported, counter: c.counter}
+		if distance(calm) < distance(base) {
+			base, steps = calm, c.rises
+		}
+	}
+	if math.IsNaN(base.counter) {
+		base.counter = base.reported
+	}
+	return base, steps
+}
+
+// low: the counter stands below the row.
+func low(f Facts) (finding, bool) {
+	h := f.History
+	if h == nil || f.divergence() >= 0 {
+		return finding{}, false
+	}
+	fell := h.fall
+	evidence := []budget.Evidence{{Name: "counter_after_usd", Value: fell.to}, {Name: "reported_usd", Value: fell.reported}, f.since("seconds_since_fall", fell.at)}
+	if !math.IsNaN(fell.from) {
+		evidence = append(evidence, budget.Evidence{Name: "counter_before_usd", Value: fell.from})
+	}
+	switch {
+	case fell.at.IsZero():
+	case fell.fleetWide() && !h.justReset(fell.at) && f.canLose():
+		evidence = append(evidence, budget.Evidence{Name: "counters_fallen", Value: float64(fell.fell)},
+			budget.Evidence{Name: "counters_read", Value: float64(fell.counted)})
+		return finding{budget.CounterLost, fell.confidence(), evidence}, true
+	case f.can(budget.CounterRestart) && (h.restarts >= 2 || h.restarts == 1 && f.certainly(budget.CounterRestart)):
+		evidence = append(evidence, budget.Evidence{Name: "restarts", Value: float64(h.restarts)})
+		return finding{budget.CounterRestart, min(0.5+0.2*float64(h.restarts), 0.9), evidence}, true
+	}
+	switch {
+	case h.onset:
+	case f.can(budget.GhostRefund) && (h.justReset(h.calm.at) || h.justCameBack(h.calm.at)):
+		return finding{budget.GhostRefund, 0.7, []budget.Evidence{{Name: "refund_usd", Value: -f.divergence()}, f.since("seconds_since_agreement", h.calm.at)}}, true
+	case fell.at.Before(h.calm.at) && f.can(budget.Undercount):
+		return finding{budget.Undercount, 0.6, []budget.Evidence{
+			{Name: "spent_since_agreement_usd", Value: f.Reported - h.calm.reported}, f.since("seconds_since_agreement", h.calm.at),
+		}}, true
+	}
+	return finding{}, false
+}
+
+// canLose says whether a counter that is too low is believed: nothing raises that of an entity without a cap, whatever
+// the release.
+func (f Facts) canLose() bool { return f.Cap.State == budget.CapUnlimited || f.can(budget.CounterLost) }
+
+// fleetWide says that most counters fell in one reading, or a good part of many.
+func (f fall) fleetWide() bool {
+	return f.fell*2 > f.counted || f.fell >= 3 && f.fell*10 >= f.counted
+}
+
+// confidence in that it was Redis that lost them: a single counter proves little.
+func (f fall) confidence() float64 { return min(0.3+0.2*float64(f.fell), 0.9) }
+
+func (h *History) justReset(at time.Time) bool { return near(h.reset.at, at) }
+
+func (h *History) justCameBack(at time.Time) bool { return near(h.seed.at, at) }
+
+func near(event, at time.Time) bool { return !event.IsZero() && at.Sub(event).Abs() <= eventFor }

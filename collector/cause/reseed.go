@@ -1,0 +1,93 @@
+package cause
+
+import (
+	"math"
+
+	"litellm_budget_exporter/collector/budget"
+)
+
+const (
+	// mostCopies is more worker processes than anybody runs; above it every ratio is near some integer.
+	mostCopies = 64
+	// The farthest that a ratio may lie from an integer: as a number, and as a fraction of the ratio up to a bound.
+	nearInteger         = 0.05
+	nearIntegerFraction = 0.02
+	nearIntegerAtMost   = 0.2
+)
+
+// reseeded: several workers found no counter at once, and each added what the row said, so that the counter holds the
+// spend N times (BerriAI/litellm #27735, #28247).
+func reseeded(f Facts) (finding, bool) {
+	d := f.divergence()
+	if d <= 0 || !f.can(budget.ReseedMultiple) {
+		return finding{}, false
+	}
+	h := f.History
+	switch {
+	case h == nil:
+		return f.multipleAtOneLook()
+	case h.seed.usd >= 1.8*h.seed.reported && math.Abs(h.seed.usd-h.seed.reported-d) <= max(f.slack(d), h.seed.reported/4):
+		return f.multipleOf(h.seed.reported, d/h.seed.reported+1, h.steadyConfidence(f, h.seed),
+			budget.Evidence{Name: "counter_at_seed_usd", Value: h.seed.usd}, f.since("seconds_since_seed", h.seed.at))
+	case !h.jump.at.IsZero() && math.Abs(d-h.jump.usd) <= f.slack(h.jump.usd):
+		return f.multipleOf(h.jump.reported, h.jump.usd/h.jump.reported+1, 0.8,
+			budget.Evidence{Name: "jump_usd", Value: h.jump.usd}, f.since("seconds_since_jump", h.jump.at))
+	case h.onset && h.calm.rises < 2:
+		return f.multipleUnseen()
+	}
+	return finding{}, false
+}
+
+// steadyConfidence is higher once the divergence was seen to stay as it is.
+func (h *History) steadyConfidence(f Facts, since step) float64 {
+	if h.flat(f, since) {
+		return 0.95
+	}
+	return 0.85
+}
+
+// multipleAtOneLook: an idle entity whose counter is a multiple of its row.
+func (f Facts) multipleAtOneLook() (finding, bool) {
+	return f.multipleOf(f.Reported, f.Enforced/f.Reported, 0.5)
+}
+
+// multipleUnseen: what happened before the first sight. Where the divergence stays the same while the row grows, it is a
+// multiple of a spend that the row once had.
+func (f Facts) multipleUnseen() (finding, bool) {
+	h := f.History
+	if f.Reported <= h.first[0]+cent {
+		confidence := 0.5
+		if h.flat(f, step{}) && f.Now.UnixMilli()-h.samples[0].at >= 60_000 {
+			confidence = 0.6
+		}
+		return f.multipleOf(f.Reported, f.Enforced/f.Reported, confidence)
+	}
+	if len(h.samples) < 3 || !h.flat(f, step{}) {
+		return finding{}, false
+	}
+	return f.multipleOf(h.first[0], f.divergence()/h.first[0]+1, 0.7)
+}
+
+// multipleOf says that the counter holds a spend that the row had so many times, if that is about an integer.
+func (f Facts) multipleOf(spend, times, confidence float64, evidence ...budget.Evidence) (finding, bool) {
+	n := math.Round(times)
+	near := min(max(nearInteger, nearIntegerFraction*times), nearIntegerAtMost)
+	if !(spend > cent) || n < 2 || n > mostCopies || math.Abs(times-n) > near {
+		return finding{}, false
+	}
+	evidence = append([]budget.Evidence{
+		{Name: "copies", Value: n}, {Name: "reported_at_seed_usd", Value: spend}, {Name: "measured_copies", Value: times},
+	}, evidence...)
+	return finding{budget.ReseedMultiple, confidence, evidence}, true
+}
+
+// flat says that the divergence stayed as it is since a step, in two samples or more.
+func (h *History) flat(f Facts, since step) bool {
+	lowest, highest, n := math.Inf(1), math.Inf(-1), 0
+	for _, s := range h.samples {
+		if d := s.counter - s.reported; !math.IsNaN(d) && (since.at.IsZero() || s.at >= since.at.UnixMilli()) {
+			lowest, highest, n = min(lowest, d), max(highest, d), n+1
+		}
+	}
+	return n >= 2 && highest-lowest <= f.slack(f.divergence())
+}
