@@ -81,6 +81,7 @@ type watchingProxy struct {
 }
 
 func newWatchingProxy(t *testing.T, to string) *watchingProxy {
+	t.Helper()
 	u, err := url.Parse(to)
 	if err != nil {
 		t.Fatal(err)

@@ -67,6 +67,7 @@ type recording struct {
 }
 
 func newRecording(t *testing.T, release string) *recording {
+	t.Helper()
 	r := &recording{t: t, release: release, redis: redistest.Standalone(t), reported: map[string]string{}, counters: map[string]string{}}
 	var about struct {
 		KeyHashes map[string]string `json:"key_hashes"`
@@ -113,6 +114,7 @@ func newRecording(t *testing.T, release string) *recording {
 
 // asExposed is a number as the exposition writes it.
 func asExposed(t *testing.T, text string) string {
+	t.Helper()
 	v, err := strconv.ParseFloat(text, 64)
 	if err != nil {
 		t.Fatal(err)
