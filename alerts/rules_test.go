@@ -2,6 +2,7 @@
 package alerts
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -169,9 +170,7 @@ var target = []string{"job", "instance", "pod"}
 // catalogue, and the functions against a list.
 func TestRulesUseWhatThereIs(t *testing.T) {
 	labelsOf := collector.Names()
-	for name, labels := range toCome {
-		labelsOf[name] = labels
-	}
+	maps.Copy(labelsOf, toCome)
 	var known []string // labels that there are at all
 	for _, labels := range labelsOf {
 		known = append(known, labels...)
