@@ -19,6 +19,7 @@ import (
 	"litellm_budget_exporter/collector/counters"
 	"litellm_budget_exporter/collector/judgement"
 	"litellm_budget_exporter/collector/litellm"
+	"litellm_budget_exporter/collector/refusals"
 )
 
 // fakeLiteLLM answers as LiteLLM would, from rows in memory, after a latency in the test's virtual time.
@@ -37,6 +38,8 @@ type fakeLiteLLM struct {
 	calls []call
 	busy  time.Duration
 	down  bool
+
+	refused []refusals.Refusal // the log of failed requests, in the order of time
 
 	orders map[string][]string // ids by endpoint, until one comes or goes
 }

@@ -1,7 +1,7 @@
 // Package poller reads LiteLLM and its Redis on timers of their own and joins what they say into snapshots.
 //
 // Four loops: the inventory (which entities there are, with their rows), the counters, the rows that moved, and
-// the confirmation of suspicions. No reader of a snapshot waits for any of them. The judgement is package
+// the confirmation of suspicions; and one aside that reads the requests that budgets refused. No reader of a snapshot waits for any of them. The judgement is package
 // budget's; this package decides what is read when, and what may be shown of it.
 package poller
 
@@ -16,6 +16,7 @@ import (
 	"litellm_budget_exporter/collector/counters"
 	"litellm_budget_exporter/collector/judgement"
 	"litellm_budget_exporter/collector/litellm"
+	"litellm_budget_exporter/collector/refusals"
 )
 
 // API is what is read of LiteLLM's management API; *litellm.Client implements it. Each call is one request.
@@ -29,6 +30,8 @@ type API interface {
 	Team(ctx context.Context, id string) (*budget.Row, error)
 	TeamInfo(ctx context.Context, id string) (*budget.Row, error)
 	Budgets(ctx context.Context) (map[string]budget.LinkedBudget, error)
+	FailedRequests(ctx context.Context, from, to time.Time, page int) (litellm.FailurePage, error)
+	FailedRequestsOf(ctx context.Context, id budget.ID, from, to time.Time, page int) (litellm.FailurePage, error)
 }
 
 // Counters is what is read of Redis; *counters.Reader implements it.
@@ -66,6 +69,8 @@ type Options struct {
 	Keys   []string // with Teams: when not both empty, these entities only, read by hash and id. Optional.
 	Teams  []string
 
+	Refusals refusals.Mode // whether LiteLLM's failed requests are read; "" = refusals.Off
+
 	Judge     judgement.Params
 	Telemetry Telemetry
 	Logger    *slog.Logger
@@ -88,7 +93,7 @@ type Poller struct {
 	duty    *duty
 
 	// Wake-up calls between the loops: each holds at most one.
-	sweepNow, countNow, rowsNow, confirmNow chan struct{}
+	sweepNow, countNow, rowsNow, confirmNow, refusalsNow chan struct{}
 
 	mu sync.Mutex // guards what follows
 	state
@@ -99,10 +104,11 @@ type Poller struct {
 // New returns a poller that has read nothing yet.
 func New(o Options) *Poller {
 	p := &Poller{
-		sweepNow:   make(chan struct{}, 1),
-		countNow:   make(chan struct{}, 1),
-		rowsNow:    make(chan struct{}, 1),
-		confirmNow: make(chan struct{}, 1),
+		sweepNow:    make(chan struct{}, 1),
+		countNow:    make(chan struct{}, 1),
+		rowsNow:     make(chan struct{}, 1),
+		confirmNow:  make(chan struct{}, 1),
+		refusalsNow: make(chan struct{}, 1),
 	}
 	p.start(o)
 	p.state = newState(o)
@@ -120,6 +126,9 @@ func (p *Poller) Run(ctx context.Context) error {
 	loops := []func(context.Context){p.keepInventory}
 	if p.options.Counters != nil {
 		loops = append(loops, p.keepCounters, p.keepRows, p.keepConfirming)
+	}
+	if p.options.asksForRefusals() {
+		loops = append(loops, p.keepRefusals)
 	}
 	var running sync.WaitGroup
 	for _, loop := range loops {

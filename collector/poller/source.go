@@ -61,8 +61,8 @@ func (s *source) forgetBackoff() {
 	s.refusal.Reset()
 }
 
-// refusals are the reasons that time alone does not mend.
-var refusals = []string{
+// lastingReasons are those that time alone does not mend.
+var lastingReasons = []string{
 	string(litellm.Unauthorized), string(litellm.Forbidden), string(litellm.NotAdmin),
 	string(litellm.ViewerWithoutUser), string(litellm.OwnBudget), string(litellm.RateLimited),
 }
@@ -93,7 +93,7 @@ func (s *source) fail(loop string, f failure, now time.Time) (news bool) {
 	}
 	s.failing[loop], s.tried = f, true
 	wait := s.trouble
-	if slices.Contains(refusals, f.reason) {
+	if slices.Contains(lastingReasons, f.reason) {
 		wait = s.refusal
 	}
 	s.retryAt = now.Add(max(wait.NextBackOff(), f.retryAfter))

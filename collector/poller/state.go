@@ -17,6 +17,9 @@ type member struct {
 	bare  bareView
 	sweep uint32 // the sweep that last came by it
 	gone  bool   // it was removed; a loop may still hold it
+
+	resetSeen time.Time // when a row was last read that showed that spend had been reset since the one before
+	locked    bool      // it is falsely locked
 }
 
 // roster is the entities of one scope.
@@ -78,6 +81,7 @@ type state struct {
 	buffers       map[string]int64
 	counterNames  string
 	sharing       sharing
+	log           refusalLog
 }
 
 func newState(o Options) state {
@@ -92,6 +96,7 @@ func newState(o Options) state {
 		budgetList: optional{what: "the budget table"},
 		keyLinks:   optional{what: "the linked budgets of keys"},
 		buffers:    map[string]int64{},
+		log:        newRefusalLog(),
 	}
 	if o.Counters != nil {
 		s.sources[budget.Redis] = newSource(budget.Redis)
@@ -116,6 +121,7 @@ func (p *Poller) reconfigure(before, now Options) {
 		p.releases = fresh.releases
 	}
 	p.budgetList, p.keyLinks, p.unshown = fresh.budgetList, fresh.keyLinks, fresh.unshown
+	p.log.asking = fresh.log.asking
 	for name, s := range fresh.sources {
 		if kept, ok := p.sources[name]; ok {
 			s.lastSuccess, s.tried = kept.lastSuccess, kept.tried
@@ -183,6 +189,9 @@ func (p *Poller) take(row *budget.Row) {
 	row = p.completed(row, m.track.Row())
 	p.linked = p.linked || row.Link.State == budget.LinkTo
 	p.sharing.row(m.track.Row(), row)
+	if resetBetween(m.track.Row(), row) {
+		m.resetSeen = row.ReadAt
+	}
 	p.judge.Row(&m.track, row)
 	p.judged(m)
 }
@@ -209,9 +218,10 @@ func (p *Poller) completed(row, before *budget.Row) *budget.Row {
 	return &whole
 }
 
-// judged keeps the list of suspects after an entity was judged.
+// judged keeps the lists of suspects and of those that became locked, after an entity was judged.
 func (p *Poller) judged(m *member) {
 	p.snapshot = nil
+	p.watchLock(m)
 	if _, suspected := m.track.Suspicion(); !suspected {
 		delete(p.suspects, m)
 	} else if _, known := p.suspects[m]; !known {
@@ -275,7 +285,7 @@ func (p *Poller) refused(o *optional, err error) bool {
 	o.askAgain = time.Now().Add(refusedFor)
 	p.mu.Unlock()
 	p.options.Telemetry.CountError(string(budget.LiteLLM), reason)
-	p.options.Logger.Warn("LiteLLM refuses to tell; caps that depend on it stay unknown",
+	p.options.Logger.Warn("LiteLLM refuses to tell; what depends on it stays unknown",
 		slog.String("what", o.what), slog.String("reason", reason), slog.String("problem", err.Error()))
 	return true
 }
