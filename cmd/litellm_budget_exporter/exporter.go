@@ -181,6 +181,7 @@ func (e *exporter) makeSettings() (*settings, error) {
 			Scopes:           cfg.Scopes,
 			Keys:             cfg.Entities.Keys,
 			Teams:            cfg.Entities.Teams,
+			Refusals:         cfg.Refusals,
 			Judge: judgement.Params{
 				ToleranceUSD:    cfg.Tolerance.USD,
 				ToleranceRatio:  cfg.Tolerance.Ratio,

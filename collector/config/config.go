@@ -11,6 +11,7 @@ import (
 
 	"litellm_budget_exporter/collector/budget"
 	"litellm_budget_exporter/collector/counters"
+	"litellm_budget_exporter/collector/refusals"
 )
 
 // Config is a complete and validated configuration. Only Load and Parse make one.
@@ -23,6 +24,7 @@ type Config struct {
 	Entities  Entities
 	Tolerance Tolerance
 	Limits    Limits
+	Refusals  refusals.Mode
 }
 
 // LiteLLM is where LiteLLM is and how it is read.

@@ -17,6 +17,7 @@ import (
 
 	"litellm_budget_exporter/collector/budget"
 	"litellm_budget_exporter/collector/counters"
+	"litellm_budget_exporter/collector/refusals"
 )
 
 // litellmOnly is the least that an environment must say.
@@ -102,6 +103,7 @@ func standard() Config {
 		Scopes:    []budget.Scope{budget.Key, budget.Team},
 		Tolerance: Tolerance{USD: 0.01, Ratio: 0.01, WriteLag: 15 * time.Second},
 		Limits:    Limits{EntitiesPerScope: 10000},
+		Refusals:  refusals.Auto,
 	}
 }
 
@@ -128,7 +130,7 @@ func TestDefaults(t *testing.T) {
 // fields shows a configuration without the formatting that hides secrets.
 func fields(c Config) any {
 	type plain LiteLLM
-	return []any{plain(c.LiteLLM), c.Intervals, c.Staleness, c.Scopes, c.Entities, c.Tolerance, c.Limits}
+	return []any{plain(c.LiteLLM), c.Intervals, c.Staleness, c.Scopes, c.Entities, c.Tolerance, c.Limits, c.Refusals}
 }
 
 func TestComplete(t *testing.T) {
@@ -142,6 +144,7 @@ func TestComplete(t *testing.T) {
 		Entities:  Entities{Keys: []string{strings.Repeat("0123456789abcdef", 4)}, Teams: []string{"growth", "42"}},
 		Tolerance: Tolerance{USD: 0, Ratio: 1, WriteLag: 20 * time.Second},
 		Limits:    Limits{EntitiesPerScope: 1},
+		Refusals:  refusals.On,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", fields(got), fields(want))

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/refusals"
 )
 
 // document is the shape of the file.
@@ -23,6 +24,7 @@ type document struct {
 	Entities  entitiesSection  `yaml:"entities"`
 	Tolerance toleranceSection `yaml:"tolerance"`
 	Limits    limitsSection    `yaml:"limits"`
+	Refusals  refusals.Mode    `yaml:"refusals"`
 }
 
 type litellmSection struct {
@@ -91,6 +93,7 @@ func defaults() document {
 		Scopes:    slices.Clone(budget.Scopes),
 		Tolerance: toleranceSection{USD: 0.01, Ratio: 0.01, WriteLag: model.Duration(15 * time.Second)},
 		Limits:    limitsSection{EntitiesPerScope: 10000},
+		Refusals:  refusals.Auto,
 	}
 }
 
@@ -114,7 +117,8 @@ func (l *loader) config(d *document) *Config {
 			Ratio:    d.Tolerance.Ratio,
 			WriteLag: l.positive("tolerance.write_lag", d.Tolerance.WriteLag),
 		},
-		Limits: Limits{EntitiesPerScope: d.Limits.EntitiesPerScope},
+		Limits:   Limits{EntitiesPerScope: d.Limits.EntitiesPerScope},
+		Refusals: d.Refusals,
 	}
 	l.checkScopes(c.Scopes)
 	l.checkEntities(c)
@@ -126,6 +130,9 @@ func (l *loader) config(d *document) *Config {
 	}
 	if n := c.Limits.EntitiesPerScope; n < 1 {
 		l.wrong("limits.entities_per_scope", "must be at least 1, is %d", n)
+	}
+	if !slices.Contains(refusals.Modes, c.Refusals) {
+		l.wrong("refusals", "must be auto, on or off")
 	}
 	return c
 }

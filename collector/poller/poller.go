@@ -1,7 +1,8 @@
 // Package poller reads LiteLLM and its Redis on timers of their own and joins what they say into snapshots.
 //
 // Four loops: the inventory (which entities there are, with their rows), the counters, the rows that moved, and
-// the confirmation of suspicions; and one aside that reads the requests that budgets refused. No reader of a snapshot waits for any of them. The judgement is package
+// the confirmation of suspicions; and one beside them that reads the requests that budgets refused. No reader of a
+// snapshot waits for any of them. The judgement is package
 // budget's; this package decides what is read when, and what may be shown of it.
 package poller
 
