@@ -44,14 +44,29 @@ type Step struct {
 	Entity *budget.Entity
 }
 
+// Seen is one reading of an entity as it goes to the judge: of its row, of its counters, or of both, the row first.
+type Seen struct {
+	At      time.Time
+	Row     *budget.Row // as read now, or earlier
+	RowRead bool
+
+	Counter budget.Counter   // CounterUnread where only the row was read
+	Windows []budget.Counter // of the row's windows, in their order
+}
+
 // Replay judges the case. The readings of all its entities are taken in by one judge, in the order of their times.
 func (c *Case) Replay() *Replay {
+	return c.ReplayThrough(func(s Seen) Seen { return s })
+}
+
+// ReplayThrough is Replay, with each reading as it comes back from somewhere that it was put into.
+func (c *Case) ReplayThrough(world func(Seen) Seen) *Replay {
 	j := judgement.New(c.params())
 	r := &Replay{Case: c, Release: budget.ReleaseOf(c.Release)}
 	j.SetRelease(r.Release)
 	type event struct {
-		at   time.Duration
-		take func()
+		seen Seen
+		of   *Replayed
 	}
 	var events []event
 	for _, e := range c.Entities {
@@ -60,14 +75,13 @@ func (c *Case) Replay() *Replay {
 		row := e.row()
 		for _, reading := range e.Readings {
 			row = reading.row(row)
-			read := row
-			events = append(events, event{reading.At.Duration, func() { p.take(j, reading, read) }})
+			events = append(events, event{reading.seen(row), p})
 		}
 	}
-	slices.SortStableFunc(events, func(a, b event) int { return int(a.at - b.at) })
+	slices.SortStableFunc(events, func(a, b event) int { return a.seen.At.Compare(b.seen.At) })
 	for _, e := range events {
-		e.take()
-		r.End = Start.Add(e.at)
+		e.of.take(j, world(e.seen))
+		r.End = e.seen.At
 	}
 	return r
 }
@@ -93,25 +107,16 @@ func (c *Case) params() judgement.Params {
 }
 
 // take lets the judge take in a reading: the row first, as a confirmation reads them.
-func (p *Replayed) take(j *judgement.Judge, r Reading, row *budget.Row) {
-	before := j.Totals(row.ID.Scope)
-	if r.Reported != nil {
-		j.Row(&p.Track, row)
+func (p *Replayed) take(j *judgement.Judge, s Seen) {
+	before := j.Totals(s.Row.ID.Scope)
+	if s.RowRead {
+		j.Row(&p.Track, s.Row)
 	}
-	if r.Counter != nil {
-		at := Start.Add(r.At.Duration)
-		windows := make([]budget.Counter, len(row.Windows))
-		for i, w := range row.Windows {
-			if n, given := r.Windows[w.Duration]; given {
-				windows[i] = n.counter(nil, at)
-			}
-		}
-		j.Counter(&p.Track, r.Counter.counter(r.TTL, at), windows)
-	}
-	after := j.Totals(row.ID.Scope)
+	j.Counter(&p.Track, s.Counter, s.Windows)
+	after := j.Totals(s.Row.ID.Scope)
 	p.Episodes[budget.FalselyLocked] += int(after.FalselyLockedEpisodes - before.FalselyLockedEpisodes) //nolint:gosec // a handful
 	p.Episodes[budget.Bypassed] += int(after.BypassedEpisodes - before.BypassedEpisodes)                //nolint:gosec // a handful
-	p.Steps = append(p.Steps, Step{At: r.At.Duration, Entity: p.Track.Entity()})
+	p.Steps = append(p.Steps, Step{At: s.At.Sub(Start), Entity: p.Track.Entity()})
 }
 
 // row is the entity's row as it is at the start, before anything was read.
@@ -155,6 +160,22 @@ func (r Reading) row(before *budget.Row) *budget.Row {
 		row.Blocked = *r.Blocked
 	}
 	return &row
+}
+
+// seen is the reading for the judge, given the row as it stands with it.
+func (r Reading) seen(row *budget.Row) Seen {
+	s := Seen{At: Start.Add(r.At.Duration), Row: row, RowRead: r.Reported != nil}
+	if r.Counter == nil {
+		return s
+	}
+	s.Counter = r.Counter.counter(r.TTL, s.At)
+	s.Windows = make([]budget.Counter, len(row.Windows))
+	for i, w := range row.Windows {
+		if n, given := r.Windows[w.Duration]; given {
+			s.Windows[i] = n.counter(nil, s.At)
+		}
+	}
+	return s
 }
 
 // limit is a cap as it stands in a row. One that was not read yet is a link that was not read.
