@@ -26,6 +26,7 @@ const patience = 60 * time.Second
 // TestPagedForReal has a simulated LiteLLM lock a key, and the exporter, Prometheus with the rules and Alertmanager with the example
 // routing tell whoever is on call.
 func TestPagedForReal(t *testing.T) {
+	t.Parallel()
 	liteLLM, exporter := startExporter(t)
 	receiver := startReceiver(t)
 	dir := t.TempDir()

@@ -25,6 +25,7 @@ func TestPromtoolAcceptsTheRules(t *testing.T) {
 }
 
 func TestPromtool(t *testing.T) {
+	t.Parallel()
 	for _, file := range testFiles(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()

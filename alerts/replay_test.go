@@ -21,6 +21,7 @@ import (
 // (BerriAI/litellm #27735). However it lies to the readings every 15 s and the scrapes every 60 s, it pages within two minutes of its
 // onset, once.
 func TestRecordedLockoutPagesOnce(t *testing.T) {
+	t.Parallel()
 	incident := loadIncident(t)
 	var tests []promtoolTest
 	for onset := 300 * time.Second; onset < 315*time.Second; onset += 5 * time.Second {
