@@ -160,6 +160,48 @@ var Checks = []Check{
 		slices.Reverse(budgets)
 		return descending(budgets, func(k key) string { return k.CreatedAt })
 	}},
+	{"the log of failed requests tells what a key was refused by", func(as Answers) error {
+		var l struct {
+			Data []struct {
+				RequestID string `json:"request_id"`
+				APIKey    string `json:"api_key"`
+				StartTime string `json:"startTime"`
+				Status    string `json:"status"`
+				Metadata  struct {
+					Error struct {
+						Class     string `json:"error_class"`
+						Message   string `json:"error_message"`
+						Traceback string `json:"traceback"`
+					} `json:"error_information"`
+				} `json:"metadata"`
+			} `json:"data"`
+			Total int `json:"total"`
+			Page  int `json:"page"`
+			Pages int `json:"total_pages"`
+		}
+		if err := as.read("spend-logs-v2-failures", &l); err != nil {
+			return err
+		}
+		refused := 0
+		for i, row := range l.Data {
+			if row.Status != "failure" || row.RequestID == "" || i > 0 && row.StartTime > l.Data[i-1].StartTime {
+				return fmt.Errorf("row %d: %+v; want a failure, the newest first", i, row)
+			}
+			e := row.Metadata.Error
+			if e.Class != "BudgetExceededError" {
+				continue
+			}
+			refused++
+			named := strings.Contains(e.Message, "! Key=") || strings.Contains(e.Traceback, "_virtual_key_max_budget_check")
+			if !named || !strings.HasSuffix(e.Message, ", Max budget: 0.0008") || !strings.Contains(e.Message, "Current cost: ") || len(row.APIKey) != 64 {
+				return fmt.Errorf("row %d: by %q: %+v; want a key that was refused by its cap", i, row.APIKey, e)
+			}
+		}
+		if refused == 0 || l.Total < refused || l.Page != 1 || l.Pages < 1 {
+			return fmt.Errorf("%d refusals of %d failures, page %d of %d", refused, l.Total, l.Page, l.Pages)
+		}
+		return nil
+	}},
 	{"teams are paged by page_size", func(as Answers) error {
 		var l struct {
 			Teams    []json.RawMessage `json:"teams"`

@@ -57,6 +57,8 @@ func chat(name, caller, body string) Exchange {
 
 // Reads are sent when what the traffic spent has reached the database.
 var Reads = []Exchange{
+	// First, for LiteLLM logs refusals of the requests below, too. The time is as wide as to need no clock.
+	get("spend-logs-v2-failures", "/spend/logs/v2?start_date=2020-01-01%2000:00:00&end_date=2100-01-01%2000:00:00&status_filter=failure&page_size=5", Master),
 	get("key-info", "/key/info?key={team}", Master),
 	get("key-info-windows", "/key/info?key={windows}", Master),
 	get("key-info-by-budget-id", "/key/info?key={by-budget-id}", Master),

@@ -86,8 +86,12 @@ func (s shape) add(path string, v any) {
 		}
 	case map[string]any:
 		s[path]["object"] = true
-		if strings.HasSuffix(path, ".metadata") {
+		switch {
+		case path == ".data[].metadata": // of a logged request: LiteLLM's own
+		case strings.HasSuffix(path, ".metadata"):
 			return // whatever somebody put there
+		case strings.HasSuffix(path, ".model_map_value"):
+			return // what LiteLLM's price list says of a model
 		}
 		for name, field := range v {
 			s.add(path+"."+name, field)

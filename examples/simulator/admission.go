@@ -3,6 +3,7 @@ package simulator
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -22,6 +23,10 @@ type Refusal struct {
 	Message string  // LiteLLM's wording, by the release
 	Spend   float64 // USD that was compared
 	Cap     float64 // USD it was compared with
+
+	by     budgeted
+	atRead bool // at read time, and not by the reservation
+	byKey  bool // by the check of a key's own cap
 }
 
 func (r *Refusal) String() string { return r.Message }
@@ -41,6 +46,7 @@ type worker struct {
 	memory  map[string]memo  // counters as it last wrote them
 	rows    map[account]memo // rows' spends as it last read them
 	pending map[account]float64
+	log     []*logged // on its way to the log
 }
 
 // memo is something a worker remembers for a minute.
@@ -53,7 +59,7 @@ type memo struct {
 const memoTTL = time.Minute
 
 func newWorker() *worker {
-	return &worker{map[string]memo{}, map[account]memo{}, map[account]float64{}}
+	return &worker{memory: map[string]memo{}, rows: map[account]memo{}, pending: map[account]float64{}}
 }
 
 // budgeted is an account that a request spends from, with the budget that it has.
@@ -119,9 +125,10 @@ func (s *Simulator) accounts(k *Key, r Request) []budgeted {
 
 func windowAccounts(sc scope, id, who string, windows []Window, reserves bool) []budgeted {
 	var as []budgeted
+	name, _, _ := strings.Cut(who, "=")
 	for _, w := range windows {
 		as = append(as, budgeted{
-			account: account{sc, id, w.Duration}, limit: new(w.MaxBudget), reserves: reserves, name: who + ":" + w.Duration,
+			account: account{sc, id, w.Duration}, limit: new(w.MaxBudget), reserves: reserves, name: name + "=" + id + ":" + w.Duration,
 			refusal: func(spend, limit float64) string {
 				return fmt.Sprintf("ExceededBudget: %s over %s budget. Spend=$%.4f, Limit=$%.2f", who, w.Duration, spend, limit)
 			},
@@ -200,6 +207,7 @@ func (s *Simulator) begin(ctx context.Context, requests ...Request) ([]*Flight, 
 	}
 	admit := func(i int) {
 		if refusals[i] = s.admit(ctx, flights[i]); refusals[i] != nil {
+			s.log(flights[i].worker, s.db.keys[requests[i].Key], requests[i], refusals[i])
 			flights[i] = nil
 		}
 	}
@@ -280,14 +288,13 @@ func (s *Simulator) check(ctx context.Context, w *worker, as []budgeted) *Refusa
 		}
 		spend := s.enforced(ctx, w, a)
 		if spend > *a.limit || !a.strictly && spend >= *a.limit {
-			return s.refuse(a.refusal(spend, *a.limit), spend, *a.limit)
+			return &Refusal{
+				Status: s.release.budgetStatus(), Message: a.refusal(spend, *a.limit), Spend: spend, Cap: *a.limit,
+				by: a, atRead: true, byKey: a.scope == keyScope && !a.isWindow(),
+			}
 		}
 	}
 	return nil
-}
-
-func (s *Simulator) refuse(message string, spend, limit float64) *Refusal {
-	return &Refusal{s.release.budgetStatus(), message, spend, limit}
 }
 
 // enforced is the spend that is compared with the cap.
@@ -348,7 +355,7 @@ func (s *Simulator) reserve(ctx context.Context, f *Flight) *Refusal {
 		left := *a.limit - (v - amount)
 		if left <= dust {
 			giveBack(amount)
-			return s.refuse(exceeded(a.name)(v, *a.limit), v, *a.limit)
+			return &Refusal{Status: s.release.budgetStatus(), Message: exceeded(a.name)(v, *a.limit), Spend: v, Cap: *a.limit, by: a}
 		}
 		giveBack(amount - left)
 		amount = left

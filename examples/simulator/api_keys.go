@@ -20,6 +20,10 @@ type shapes struct {
 	budget       object[*Budget]
 	memberBudget object[*Budget]
 	membership   object[membership]
+
+	logged         object[*logged]
+	loggedMetadata object[*logged]
+	budgetError    object[*Refusal]
 }
 
 func shapesOf(r release) shapes {
@@ -28,6 +32,7 @@ func shapesOf(r release) shapes {
 		teamInList: objectOf(r, teamListShape), teamInfo: objectOf(r, teamInfoShape),
 		budget: objectOf(r, budgetShape), memberBudget: objectOf(r, memberBudgetShape),
 		membership: objectOf(r, membershipShape),
+		logged:     objectOf(r, loggedShape), loggedMetadata: objectOf(r, loggedMetadataShape), budgetError: objectOf(r, budgetErrorShape),
 	}
 }
 

@@ -110,6 +110,7 @@ func (s *Simulator) overBudget(r *http.Request, k *Key) *response {
 		s.seedCounter(r.Context(), a.account)
 	}
 	if refusal := s.check(r.Context(), s.workers[0], as); refusal != nil {
+		s.log(s.workers[0], k, Request{}, refusal)
 		return refused(refusal)
 	}
 	return nil

@@ -1,11 +1,14 @@
 package simulator
 
-// flush brings what a worker's requests cost to the database rows: LiteLLM's write-behind queue. While the
-// database is down the queue waits.
+// flush brings what a worker's requests cost to the database rows, and those it refused to the log: LiteLLM's
+// write-behind queues. While the database is down they wait.
 func (s *Simulator) flush(w *worker) {
 	if s.databaseDown {
 		return
 	}
+	s.db.log = append(s.db.log, w.log...)
+	s.db.log = s.db.log[max(0, len(s.db.log)-mostLogged):]
+	w.log = nil
 	now := s.now()
 	for a, usd := range w.pending {
 		delete(w.pending, a)

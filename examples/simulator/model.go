@@ -118,6 +118,7 @@ type database struct {
 	tags          map[string]*float64 // spend
 	endUsers      map[string]*float64 // spend
 	teamKeys      map[string]int      // how many keys each team has
+	log           []*logged           // requests, in the order in which they were written
 
 	// The keys in the orders that pages are cut from; nil when they have to be sorted again.
 	byToken, byCreated []*Key

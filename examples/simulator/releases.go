@@ -77,6 +77,19 @@ var (
 	// namesKeyInRefusal: the read-time refusal of a key names it.
 	namesKeyInRefusal = []span{{"1.84.10", "1.85.0"}, {"1.87.5", "1.88.0"}, {"1.91.0", ""}}
 
+	// logsRawKeys: a refusal other than by the key's own cap is logged with what the client sent in place of the key's
+	// hash, and so without team and user (1.86.2 to 1.87.5).
+	logsRawKeys = []span{{"", "1.87.5"}}
+
+	// logsRouted: a refused request is logged with the model that it was for, as if it had been sent there.
+	logsRouted = []span{{"1.106.10", ""}}
+
+	// capsLogCount: the count of the log says whether it stopped early (1.90.7 to 1.94.3).
+	capsLogCount = []span{{"1.94.3", ""}}
+
+	// longLogPages: a page of the log may have 1000 rows in place of 100.
+	longLogPages = []span{{"1.97.0", ""}}
+
 	// checksManagement: budgets of windows, team, member, user and organization are checked on management routes.
 	checksManagement = []span{{"", "1.103.11"}}
 

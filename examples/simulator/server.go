@@ -108,6 +108,7 @@ func (s *Simulator) Handler() http.Handler {
 	stored("GET /v2/team/list", (*answer).teamList)
 	stored("GET /team/info", (*answer).teamInfo)
 	stored("GET /budget/list", (*answer).budgetList)
+	stored("GET /spend/logs/v2", (*answer).spendLogs)
 	authenticated("POST "+chatPath, (*answer).chat)
 	open("GET /health/readiness", s.readiness)
 	authenticated("GET /health/readiness/details", (*answer).readinessDetails)

@@ -51,6 +51,7 @@ type Simulator struct {
 	random       *rand.Rand
 	madeUp       int // how many bearers were made up
 	requests     int // how many requests came over HTTP
+	loggedEver   int // how many requests were put in the log
 	events       events
 	healed       map[Incident]bool
 }
