@@ -24,7 +24,6 @@ type dashboard struct {
 	WeekStart            string     `json:"weekStart"`
 	FiscalYearStartMonth int        `json:"fiscalYearStartMonth"`
 	Time                 timeRange  `json:"time"`
-	Timepicker           struct{}   `json:"timepicker"`
 	LiveNow              bool       `json:"liveNow"`
 	Links                []dashLink `json:"links"`
 	Templating           struct {
@@ -65,7 +64,6 @@ type variable struct {
 	Description string        `json:"description"`
 	Type        string        `json:"type"`
 	Datasource  *datasource   `json:"datasource"`
-	Definition  string        `json:"definition"`
 	Query       variableQuery `json:"query"`
 	Regex       string        `json:"regex"`
 	Sort        int           `json:"sort"`
@@ -306,7 +304,6 @@ var panelTypes = map[string]panelType{
 					Show      bool     `json:"show"`
 					Reducer   []string `json:"reducer"`
 					CountRows bool     `json:"countRows"`
-					Fields    string   `json:"fields"`
 				} `json:"footer"`
 			}{}
 		},
@@ -363,6 +360,37 @@ var panelTypes = map[string]panelType{
 			}{}
 		},
 	},
+}
+
+// choices are the values that a field may have, by its name, with that of the object around it where the name alone has
+// several meanings.
+var choices = map[string][]string{
+	"alignValue":           {"left", "center", "right"},
+	"axisPlacement":        {"auto", "left", "right", "hidden"},
+	"cellHeight":           {"sm", "md", "lg"},
+	"color.mode":           {"fixed", "thresholds", "palette-classic"},
+	"colorMode":            {"none", "value", "background", "background_solid"},
+	"drawStyle":            {"line", "bars", "points"},
+	"fill":                 {"solid", "dash", "dot"},
+	"format":               {"time_series", "table"},
+	"graphMode":            {"none", "line", "area"},
+	"justifyMode":          {"auto", "center"},
+	"legend.displayMode":   {"list", "table", "hidden"},
+	"lineInterpolation":    {"linear", "smooth", "stepBefore", "stepAfter"},
+	"options.displayMode":  {"basic", "lcd", "gradient"},
+	"options.mode":         {"markdown", "html", "code"},
+	"orientation":          {"auto", "horizontal", "vertical"},
+	"placement":            {"bottom", "right"},
+	"showPoints":           {"auto", "never", "always"},
+	"showValue":            {"auto", "never", "always"},
+	"sort":                 {"none", "asc", "desc"},
+	"stacking.mode":        {"none", "normal", "percent"},
+	"textMode":             {"auto", "value", "value_and_name", "name", "none"},
+	"thresholds.mode":      {"absolute", "percentage"},
+	"thresholdsStyle.mode": {"off", "line", "dashed", "area", "line+area", "dashed+area"},
+	"tooltip.mode":         {"single", "multi", "none"},
+	"valueDisplayMode":     {"color", "text", "hidden"},
+	"valueMode":            {"color", "text", "hidden"},
 }
 
 // strictly decodes one JSON value and refuses fields that the type does not have.
