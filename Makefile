@@ -24,6 +24,17 @@ demo:
 .PHONY: test
 test: packages lint
 	go test -race -timeout 15m ./...
+	$(MAKE) examples
+
+# What people copy, and the Dockerfile, under tools that know each format. They are a module of their own.
+.PHONY: examples
+examples: packages $(GOLANGCI_LINT)
+	cd examples/checks && $(GOLANGCI_LINT) run && go test -timeout 30m ./...
+
+.PHONY: image
+image:
+	docker build --tag litellm-budget-exporter --build-arg VERSION="$$(git describe --tags --always --dirty)" \
+	  --build-arg REVISION="$$(git rev-parse HEAD)" --build-arg SOURCE_DATE_EPOCH="$$(git show -s --format=%ct)" .
 
 .PHONY: bench
 bench:

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,7 +42,7 @@ func renderings(t *testing.T) map[string]map[string]any {
 }
 
 // render is `helm template`: what each template makes of the values, by the template's name.
-func render(values map[string]any) (map[string]string, error) {
+func render(ctx context.Context, values map[string]any) (map[string]string, error) {
 	loaded, err := loader.Load(chart)
 	if err != nil {
 		return nil, err
@@ -51,7 +52,7 @@ func render(values map[string]any) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	rendered, err := engine.Engine{Strict: true}.Render(loaded, all)
+	rendered, err := engine.Engine{Strict: true}.RenderWithContext(ctx, loaded, all)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +79,7 @@ func TestChartPassesHelmLint(t *testing.T) {
 
 // TestKubernetesManifestsAreTheChart keeps examples/kubernetes for those who do not use Helm: the chart's own values, rendered.
 func TestKubernetesManifestsAreTheChart(t *testing.T) {
-	manifests, err := render(nil)
+	manifests, err := render(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +100,7 @@ func TestKubernetesManifestsAreTheChart(t *testing.T) {
 
 func TestChartRendersAsBefore(t *testing.T) {
 	for name, values := range renderings(t) {
-		manifests, err := render(values)
+		manifests, err := render(t.Context(), values)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -128,7 +129,7 @@ func TestChartRefusesWrongValues(t *testing.T) {
 		if err := yaml.Unmarshal([]byte(c.values), &values); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := render(values); err == nil || !strings.Contains(err.Error(), c.complaint) {
+		if _, err := render(t.Context(), values); err == nil || !strings.Contains(err.Error(), c.complaint) {
 			t.Errorf("%s: the error is %v, want one that names %s", name, err, c.complaint)
 		}
 	}

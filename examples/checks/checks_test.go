@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,13 +88,14 @@ var exporter = sync.OnceValues(func() (string, error) {
 	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", binary, "./cmd/litellm_budget_exporter")
 	cmd.Dir, cmd.Env = repository, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", &exec.Error{Name: string(out), Err: err}
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return binary, nil
 })
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	slog.SetLogLoggerLevel(slog.LevelWarn) // Helm tells of each link that it follows
 	code := m.Run()
 	if binary, err := exporter(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(binary))

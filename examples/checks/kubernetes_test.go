@@ -23,7 +23,7 @@ func objects(t *testing.T) map[string]string {
 	cases["kubernetes"] = nil
 	all := map[string]string{}
 	for name, values := range cases {
-		manifests, err := render(values)
+		manifests, err := render(t.Context(), values)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,6 +56,16 @@ func TestKubernetesAcceptsTheObjects(t *testing.T) {
 	}
 	for _, version := range []string{"1.25", "1.30"} {
 		run(t, exec.Command("go", "tool", "-modfile=kubectl-validate.mod", "kubectl-validate", "--version="+version, dir))
+	}
+}
+
+// TestKubectlAppliesTheObjects: `kubectl apply` keeps the whole object in an annotation, and annotations have a limit.
+func TestKubectlAppliesTheObjects(t *testing.T) {
+	const limit = 256 << 10
+	for name, object := range objects(t) {
+		if len(object) > limit*9/10 {
+			t.Errorf("%s has %d bytes, which is too near to the limit of %d", name, len(object), limit)
+		}
 	}
 }
 
