@@ -43,7 +43,32 @@ func testFiles(t *testing.T) []string {
 	return files
 }
 
-// Every rule needs tests of all these kinds. A test says of what kinds it is in its name: "<alert>: <kind>, <kind>", or
+// recordings is the file with the tests of what rules record. The others are of one alert each.
+const recordings = "tests/recording_rules.yml"
+
+func TestEveryRecordingIsTested(t *testing.T) {
+	var content struct {
+		Tests []struct {
+			Exprs []struct{ Expr string } `yaml:"promql_expr_test"`
+		}
+	}
+	decode(t, recordings, &content)
+	tested := map[string]bool{}
+	for _, test := range content.Tests {
+		for _, e := range test.Exprs {
+			tested[e.Expr] = true
+		}
+	}
+	for _, g := range loadGroups(t) {
+		for _, r := range g.Rules {
+			if r.Record != "" && !tested[r.Record] {
+				t.Errorf("%s does not test %s", recordings, r.Record)
+			}
+		}
+	}
+}
+
+// Every alert needs tests of all these kinds. A test says of what kinds it is in its name: "<alert>: <kind>, <kind>", or
 // "<alert> key: <kind>" where there is one rule of the name for keys and one for teams.
 var (
 	kindsOfEntityRules = []string{
@@ -66,6 +91,9 @@ type unitTest struct {
 func TestEveryAlertHasAllKindsOfTests(t *testing.T) {
 	kinds := map[string][]string{}
 	for _, file := range testFiles(t) {
+		if file == recordings {
+			continue
+		}
 		var content struct{ Tests []unitTest }
 		decode(t, file, &content)
 		for _, test := range content.Tests {
