@@ -37,6 +37,7 @@ litellm: {url: %q, api_key: %q}
 redis: {url: "redis://%s/0"}
 intervals: {inventory: 1s, counters: 1s}
 tolerance: {write_lag: 1s}
+refusals: on
 `, p.URL, liteLLM.MasterKey(), redis.Addr))
 
 			endRecording := redis.Monitor(t)
@@ -63,7 +64,7 @@ tolerance: {write_lag: 1s}
 			for _, r := range proxy.requests() {
 				if !slices.Contains([]string{
 					"GET /key/list", "GET /key/info", "POST /v2/key/info", "GET /v2/team/list", "GET /budget/list",
-					"GET /public/model_hub/info",
+					"GET /public/model_hub/info", "GET /spend/logs/v2",
 				}, r) {
 					t.Errorf("LiteLLM was sent %s", r)
 				}
