@@ -29,7 +29,8 @@ type Judge struct {
 	release  budget.Release
 	budgets  map[string]budget.LinkedBudget
 	entering bool
-	lag      writeLag
+	lag      durations
+	flight   durations // by how many seconds of its spend an entity that is well is ahead of its row, reservations included
 	falls    falls
 	flush    flush
 	totals   map[budget.Scope]*budget.ScopeTotals
@@ -94,6 +95,9 @@ func (j *Judge) Row(t *Track, r *budget.Row) {
 		t.firstAt = r.ReadAt
 	} else {
 		t.observed += observedRise(before, r)
+		if before.Spend.Known && r.Spend.Known && r.Spend.Value < before.Spend.Value {
+			t.excursion = excursion{}
+		}
 		if t.motion != nil || before.Spend != r.Spend {
 			t.moving().rowMoved(before, r, j.unwrittenFor())
 		}
@@ -122,14 +126,15 @@ func (j *Judge) Counter(t *Track, c budget.Counter, windows []budget.Counter) {
 	t.counter = c
 	t.windows = windows
 	changed := before.State != c.State || before.Value != c.Value
-	if changed {
+	firstSightOfNone := before.State == budget.CounterUnread && c.State == budget.CounterAbsent
+	if changed && !firstSightOfNone {
 		t.counterMovedAt = c.ReadAt
 	}
 	t.immortal = c.State == budget.CounterPresent && c.TTL == budget.NoExpiry && before.State == budget.CounterPresent && before.TTL == budget.NoExpiry
 	if t.row == nil || (!changed && c.State == budget.CounterAbsent && t.settled()) {
 		return
 	}
-	if t.motion != nil || (changed && before.State == budget.CounterPresent && c.State == budget.CounterPresent) {
+	if t.motion != nil || (changed && c.State == budget.CounterPresent && before.State != budget.CounterUnread) {
 		t.moving().counterMoved(before, c, t.row.Spend.Value)
 	}
 	if t.history != nil || (changed && before.State != budget.CounterUnread) {
@@ -137,6 +142,12 @@ func (j *Judge) Counter(t *Track, c budget.Counter, windows []budget.Counter) {
 		j.falls.count(c.ReadAt, fell)
 	}
 	j.flush.counter(t, before, c)
+	if t.motion != nil {
+		t.motion.liftedBy(before, c, t.row.Spend)
+	}
+	if c.State != budget.CounterPresent || before.State == budget.CounterPresent && c.Value != before.Value && ranOut(before, c) {
+		t.excursion = excursion{}
+	}
 	t.probe.counter(before, c, t.rose)
 	t.rose = before.State == budget.CounterPresent && c.State == budget.CounterPresent && c.Value > before.Value
 	t.guard.observe(before, c, t.row.Spend, j.capOf(t.row, c.ReadAt))
@@ -161,6 +172,7 @@ func (j *Judge) judge(t *Track, at time.Time) {
 	j.decideLock(t, a, at)
 	j.decideDivergence(t, a, at)
 	j.remember(t, a, at)
+	j.learn(t, a, at)
 	if t.motion != nil && t.motion.idle(at, j.unwrittenFor()) {
 		t.motion = nil
 	}

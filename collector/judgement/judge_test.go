@@ -434,6 +434,11 @@ func TestCounterMoved(t *testing.T) {
 	moved(true)
 	s.row(50, 4)
 	moved(false)
+	s.cold(110)
+	moved(true)
+
+	s = tell(t, "1.84.0").row(0, 3).cold(1)
+	moved(false)
 }
 
 func TestAnOlderRowIsIgnored(t *testing.T) {
