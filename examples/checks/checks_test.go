@@ -78,13 +78,25 @@ func run(tb testing.TB, cmd *exec.Cmd) string {
 	return string(out)
 }
 
-// exporter is the program, built once for all tests.
-var exporter = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "examples")
-	if err != nil {
-		return "", err
+// programs is a directory for what is built once for all tests.
+var programs string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	slog.SetLogLoggerLevel(slog.LevelWarn) // Helm tells of each link that it follows
+	var err error
+	if programs, err = os.MkdirTemp("", "examples"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	binary := filepath.Join(dir, "litellm_budget_exporter")
+	code := m.Run()
+	_ = os.RemoveAll(programs)
+	os.Exit(code)
+}
+
+// exporter is the program as it is now.
+var exporter = sync.OnceValues(func() (string, error) {
+	binary := filepath.Join(programs, "litellm_budget_exporter")
 	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", binary, "./cmd/litellm_budget_exporter")
 	cmd.Dir, cmd.Env = repository, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -92,16 +104,6 @@ var exporter = sync.OnceValues(func() (string, error) {
 	}
 	return binary, nil
 })
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	slog.SetLogLoggerLevel(slog.LevelWarn) // Helm tells of each link that it follows
-	code := m.Run()
-	if binary, err := exporter(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(binary))
-	}
-	os.Exit(code)
-}
 
 // checkConfig has the exporter itself judge a configuration, in the given environment alone.
 func checkConfig(t *testing.T, config string, environment ...string) {
