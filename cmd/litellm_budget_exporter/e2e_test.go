@@ -9,16 +9,14 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"litellm_budget_exporter/collector/counters/redistest"
+	"litellm_budget_exporter/conformance/programs"
 	"litellm_budget_exporter/examples/simulator"
 )
 
@@ -45,16 +43,13 @@ redis: {url: "redis://budget_exporter@%s/0", password_file: redis}
 intervals: {inventory: 1s, counters: 1s}
 tolerance: {write_lag: 2s}
 `, l.URL, redis.Addr))
-	exporter := launch(t, build(t, dir), "--config.file="+filepath.Join(dir, "config.yml"), "--web.listen-address=127.0.0.1:0")
-	write(t, filepath.Join(dir, "prometheus.yml"), fmt.Sprintf(`
+	exporter := programs.Start(t, programs.Exporter(t), "--config.file="+filepath.Join(dir, "config.yml"), "--web.listen-address=127.0.0.1:0")
+	prometheus := promAPI{t, programs.Prometheus(t, dir, fmt.Sprintf(`
 global: {scrape_interval: 1s}
 scrape_configs:
   - job_name: litellm
     static_configs: [{targets: [%q]}]
-`, exporter.address))
-	prometheus := promAPI{t, launch(t, installed(t, "prometheus", "prometheus"),
-		"--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "tsdb"),
-		"--web.listen-address=127.0.0.1:0").address}
+`, exporter.Address)).Address}
 
 	// Every spend, to the last digit.
 	prometheus.eventually(`litellm_budget_key_spend_reported_usd`, "hashed_api_key", f.reported)
@@ -92,10 +87,10 @@ scrape_configs:
 	prometheus.eventually(`{__name__=~"litellm_budget_.+", hashed_api_key="`+f.cold+`"}`, "__name__", map[string]float64{})
 
 	for name, secret := range map[string]string{"LiteLLM": liteLLM.MasterKey(), "Redis": redisPassword} {
-		exporter.hides(t, name, secret)
+		hides(t, exporter, name, secret)
 	}
-	if code := exporter.end(t); code != 0 {
-		t.Errorf("the exporter ends with code %d, want 0; its log:\n%s", code, exporter.log)
+	if code := exporter.End(t); code != 0 {
+		t.Errorf("the exporter ends with code %d, want 0; its log:\n%s", code, exporter.Log())
 	}
 }
 
@@ -156,88 +151,16 @@ func sum(m map[string]float64) (s float64) {
 
 func cents(v float64) float64 { return math.Round(v*100) / 100 }
 
-// build builds the program as `make build` does.
-func build(t *testing.T, dir string) string {
-	t.Helper()
-	binary := filepath.Join(dir, name)
-	cmd := exec.Command(installed(t, "go", "golang"), "build", "-trimpath", "-o", binary, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return binary
-}
-
-// installed finds a program, or fails the test saying which Debian package has it.
-func installed(t *testing.T, program, pkg string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		t.Fatalf("%s is not in PATH; install Debian's package %s (apt-get install %s)", program, pkg, pkg)
-	}
-	return path
-}
-
-// server is a running program with a web server of exporter-toolkit, which says in its log where it listens.
-type server struct {
-	cmd     *exec.Cmd
-	log     *log
-	address string
-	ended   chan struct{}
-}
-
-func launch(t *testing.T, program string, args ...string) *server {
-	t.Helper()
-	s := &server{cmd: exec.Command(program, args...), log: &log{}, ended: make(chan struct{})}
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(s.ended)
-		_ = s.cmd.Wait() // its outcome is in ProcessState
-	}()
-	t.Cleanup(func() {
-		_ = s.cmd.Process.Kill() // fails only when it has ended already
-		<-s.ended
-	})
-	listening := regexp.MustCompile(`msg="Listening on" address=(\S+)`)
-	eventually(t, func() error {
-		found := listening.FindStringSubmatch(s.log.String())
-		if found == nil {
-			return fmt.Errorf("%s does not listen; its log:\n%s", program, s.log)
-		}
-		s.address = found[1]
-		return nil
-	})
-	return s
-}
-
-// end sends SIGTERM and returns the exit code.
-func (s *server) end(t *testing.T) int {
-	t.Helper()
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-s.ended:
-		return s.cmd.ProcessState.ExitCode()
-	case <-time.After(patience):
-		t.Fatalf("it does not end; its log:\n%s", s.log)
-		return 0
-	}
-}
-
 // hides checks that a secret is nowhere to be seen: not in the process list, the log, the pages or the metrics.
-func (s *server) hides(t *testing.T, name, secret string) {
+func hides(t *testing.T, s *programs.Server, name, secret string) {
 	t.Helper()
-	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", s.cmd.Process.Pid))
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", s.PID()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := map[string]string{"process list": string(cmdline), "log": s.log.String()}
+	seen := map[string]string{"process list": string(cmdline), "log": s.Log()}
 	for _, path := range []string{"/", "/metrics"} {
-		_, seen[path] = request(t, http.DefaultClient, http.MethodGet, "http://"+s.address+path)
+		_, seen[path] = request(t, http.DefaultClient, http.MethodGet, "http://"+s.Address+path)
 	}
 	for where, text := range seen {
 		if text == "" || strings.Contains(text, secret) {

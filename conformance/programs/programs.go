@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -44,8 +45,27 @@ func Exporter(tb testing.TB) string {
 type Server struct {
 	Address string // host:port
 
+	cmd    *exec.Cmd
 	log    log
 	exited chan struct{}
+}
+
+// PID is the process id.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// End asks the program to end, as whoever runs it would (SIGTERM), and returns its exit code.
+func (s *Server) End(tb testing.TB) int {
+	tb.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		tb.Fatal(err)
+	}
+	select {
+	case <-s.exited:
+		return s.cmd.ProcessState.ExitCode()
+	case <-time.After(patience):
+		tb.Fatalf("it does not end after %s; its log:\n%s", patience, s.Log())
+		return 0
+	}
 }
 
 // Log is what the program has written so far.
@@ -57,18 +77,17 @@ var listening = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
 // Start starts a program that is to listen on a free port, and waits until it says on which.
 func Start(tb testing.TB, program string, args ...string) *Server {
 	tb.Helper()
-	s := &Server{exited: make(chan struct{})}
-	cmd := exec.Command(program, args...)
-	cmd.Stdout, cmd.Stderr = &s.log, &s.log
-	if err := cmd.Start(); err != nil {
+	s := &Server{cmd: exec.Command(program, args...), exited: make(chan struct{})}
+	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
+	if err := s.cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
 	go func() {
 		defer close(s.exited)
-		_ = cmd.Wait() // it ends by being killed
+		_ = s.cmd.Wait() // its outcome is in ProcessState
 	}()
 	tb.Cleanup(func() {
-		_ = cmd.Process.Kill() // fails only when it has ended already
+		_ = s.cmd.Process.Kill() // fails only when it has ended already
 		<-s.exited
 	})
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
