@@ -167,8 +167,8 @@ var rare = map[string]string{
 // patience is how long the numbers may take, for a loaded machine: write lag is known after a minute of traffic.
 const patience = 4 * time.Minute
 
-// TestQueriesReturnSeries asks a real Prometheus, which scrapes the demo, and an exporter that reaches neither of its
-// sources, every question of every dashboard.
+// TestQueriesReturnSeries asks a real Prometheus every question of every dashboard. It scrapes the demo, twice as if
+// there were two replicas with target labels of their own, and an exporter that reaches neither of its sources.
 func TestQueriesReturnSeries(t *testing.T) {
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "litellm_budget_exporter")
@@ -185,9 +185,12 @@ func TestQueriesReturnSeries(t *testing.T) {
 global: {scrape_interval: 1s}
 scrape_configs:
   - job_name: demo
-    static_configs: [{targets: [%q]}]
+    static_configs:
+      - targets: [%[1]q]
+      - targets: [%[1]q]
+        labels: {instance: replica, pod: exporter-1}
   - job_name: cut
-    static_configs: [{targets: [%q]}]
+    static_configs: [{targets: [%[2]q]}]
 `, demo, cut), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -222,6 +225,32 @@ scrape_configs:
 		}
 	}
 	checkEntityVariable(t, p, load(t)["entity.json"])
+	checkReplicas(t, p, load(t)["fleet.json"])
+}
+
+// checkReplicas holds that nobody is counted or listed twice because there are two exporters.
+func checkReplicas(t *testing.T, p promAPI, d *dashboard) {
+	t.Helper()
+	want := map[string]string{ // by query, what gives one series if it is right
+		"fleet.json, Falsely locked A": "%s == 1",
+		"fleet.json, Bypassed A":       "%s == 1",
+		"fleet.json, Keys that are falsely locked, bypassed or diverging now A":  "count(%s) == 1",
+		"fleet.json, Teams that are falsely locked, bypassed or diverging now A": "count(%s) == 1",
+	}
+	for _, q := range queries("fleet.json", d) {
+		format, wanted := want[q.where]
+		if !wanted {
+			continue
+		}
+		delete(want, q.where)
+		expr := fmt.Sprintf(format, strings.ReplaceAll(q.expr, "$job", "demo"))
+		if series, err := p.ask("query", url.Values{"query": {expr}}); err != nil || len(series) != 1 {
+			t.Errorf("%s: %s gives %v, %v, want one series", q.where, expr, series, err)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("there are no queries %v", slices.Collect(maps.Keys(want)))
+	}
 }
 
 // checkEntityVariable holds the names among which a key or team is chosen. Grafana applies the regular expression to
