@@ -7,8 +7,10 @@ import (
 )
 
 const (
-	// divergingFor is for how long a divergence must be in every reading to be called one.
-	divergingFor = 60 * time.Second
+	// divergingFor is for how long a divergence must be in every reading to be called one: longer, but not longer than
+	// divergingAtMost, where it may be spend on its way to the row.
+	divergingFor    = 60 * time.Second
+	divergingAtMost = 90 * time.Second
 	// pinnedFor is for how long a counter must stand at the cap, with the row standing still, for that to
 	// count as a lock rather than as reservations in flight.
 	pinnedFor = 10 * time.Minute
@@ -80,8 +82,12 @@ func (j *Judge) suspect(t *Track, a assessment, at time.Time) {
 }
 
 // expired says that a suspected false lock is no longer shown because its counter, as read now, has expired
-// since: it is gone, or was seeded anew.
+// since: it is gone, or was seeded anew. A counter that was read before the row only, which a reset may have changed
+// since, proves nothing.
 func (s *suspicion) expired(now budget.Counter) bool {
+	if s.counter.ReadAt.Before(s.row.ReadAt) {
+		return false
+	}
 	ranOut := s.counter.TTL != budget.NoExpiry && now.ReadAt.Sub(s.counter.ReadAt) >= s.counter.TTL
 	return s.verdict == budget.FalselyLocked && !s.pinned &&
 		(now.State == budget.CounterAbsent || now.State == budget.CounterPresent && ranOut)
@@ -118,7 +124,11 @@ func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 	if !j.entering {
 		return
 	}
-	if a.diverges && a.close && at.Sub(t.divergingSince) >= divergingFor {
+	enough := divergingFor
+	if a.lifted {
+		enough = max(enough, min(j.unwrittenFor(), divergingAtMost))
+	}
+	if a.diverges && a.close && at.Sub(t.divergingSince) >= enough {
 		t.lasting = true
 	}
 	t.odd = a.odd
