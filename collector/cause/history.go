@@ -43,6 +43,9 @@ type History struct {
 	fall   fall
 	lasted time.Duration // the lowest TTL since the counter last changed
 
+	due     budget.Optional[time.Time] // the next reset, as last read
+	stalled bool                       // the rows of the fleet stood still since the two sides last agreed
+
 	restarts int // times the counter came back far below the row after its life was over
 	restart  time.Time
 }
@@ -78,17 +81,17 @@ type step struct {
 
 // fall is a counter that fell below its row.
 type fall struct {
-	at             time.Time
-	from, to       float64
-	reported       float64
-	reset, absence bool // what came right before
-	fell, counted  int  // how many counters of the fleet fell in that reading, of how many
+	at            time.Time
+	from, to      float64
+	reported      float64
+	begun         bool // the counter came back with it, after its life was over
+	fell, counted int  // how many counters of the fleet fell in that reading, of how many
 }
 
 // Begin returns the history of an entity as last read. onset says that it diverges at its first sight, so that what
 // brought it about was not seen.
 func Begin(row *budget.Row, c budget.Counter, onset bool) *History {
-	h := &History{onset: onset, lasted: c.TTL}
+	h := &History{onset: onset, lasted: c.TTL, due: row.ResetAt}
 	at := row.ReadAt
 	if c.ReadAt.After(at) {
 		at = c.ReadAt
@@ -108,6 +111,7 @@ func Begin(row *budget.Row, c budget.Counter, onset bool) *History {
 // read.
 func (h *History) Row(before, now *budget.Row, resetBefore, resetNow budget.Optional[time.Time], c budget.Counter) {
 	defer h.add(now.ReadAt, now, c)
+	h.due = resetNow
 	if !before.Spend.Known || !now.Spend.Known {
 		return
 	}
@@ -165,17 +169,18 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fell boo
 	if math.IsNaN(reported) || is >= reported-cent || !cameBack && (is >= was || was < reported-cent) {
 		return false
 	}
-	h.fall = fall{
-		at: now.ReadAt, from: was, to: is, reported: reported,
-	}
+	h.fall = fall{at: now.ReadAt, from: was, to: is, reported: reported, begun: cameBack}
 	return true
 }
 
 // Agrees takes in that the two sides, as last taken in, are within the tolerance of each other.
 func (h *History) Agrees(at time.Time) {
-	h.onset = false
+	h.onset, h.stalled = false, false
 	h.calmAt(at)
 }
+
+// Stalled takes in that the rows of the whole fleet stand still.
+func (h *History) Stalled() { h.stalled = true }
 
 func (h *History) calmAt(at time.Time) {
 	last := h.samples[len(h.samples)-1]

@@ -13,18 +13,21 @@ const (
 	// A climb that is at least so many times what was spent meanwhile is none of requests counted twice, and one that
 	// is at most so many times as much is none of reservations.
 	leakTimes, doubleTimes = 2, 1.5
+	// leastSteps is the least that a climb must be as a multiple of its largest step: less is a single jump.
+	leastSteps = 1.5
 )
 
 // climbing: the counter rises by more than is spent. Reservations that are never settled make it climb in steps that
 // have nothing to do with the row; requests that are counted twice make it climb at the pace of the spending.
 func climbing(f Facts) (finding, bool) {
 	h, d := f.History, f.divergence()
-	if h == nil || d <= 0 || f.FlushStalled {
+	// What did not reach the rows while they stood still may never do so: then the counter is right.
+	if h == nil || d <= 0 || f.FlushStalled || h.stalled {
 		return finding{}, false
 	}
-	base, steps := h.climbedFrom()
+	base, steps, largest := h.climbedFrom()
 	climbed, spent := d-(base.counter-base.reported), f.Reported-base.reported
-	if climbed < d/2 || spent < -cent {
+	if climbed < d/2 || spent < -cent || climbed < leastSteps*largest {
 		return finding{}, false
 	}
 	evidence := []budget.Evidence{
@@ -41,9 +44,9 @@ func climbing(f Facts) (finding, bool) {
 	return finding{}, false
 }
 
-// climbedFrom is where both sides were when they were nearest to each other, as far back as is remembered, and in how
-// many steps the counter rose since.
-func (h *History) climbedFrom() (base sample, steps int) {
+// climbedFrom is where both sides were when they were nearest to each other, as far back as is remembered, in how many
+// steps the counter rose since, and by how much it got farther away in the largest, as far as the samples tell.
+func (h *History) climbedFrom() (base sample, steps int, largest float64) {
 	base = h.samples[0]
 	from := 0
 	distance := func(s sample) float64 {
@@ -61,17 +64,18 @@ func (h *History) climbedFrom() (base sample, steps int) {
 		if h.samples[i].counter > h.samples[i-1].counter+cent || math.IsNaN(h.samples[i-1].counter) && distance(h.samples[i]) > cent {
 			steps++
 		}
+		largest = max(largest, distance(h.samples[i])-distance(h.samples[i-1]))
 	}
 	if c := h.calm; !c.at.IsZero() && c.at.UnixMilli() < h.samples[0].at {
 		calm := sample{at: c.at.UnixMilli(), reported: c.reported, counter: c.counter}
 		if distance(calm) < distance(base) {
-			base, steps = calm, c.rises
+			base, steps, largest = calm, c.rises, 0 // each of those rises was a good part of the whole
 		}
 	}
 	if math.IsNaN(base.counter) {
 		base.counter = base.reported
 	}
-	return base, steps
+	return base, steps, largest
 }
 
 // low: the counter stands below the row.
@@ -87,13 +91,15 @@ func low(f Facts) (finding, bool) {
 	}
 	switch {
 	case fell.at.IsZero():
+	case f.can(budget.CounterRestart) && (h.restarts >= 2 || h.restarts == 1 && f.certainly(budget.CounterRestart)):
+		evidence = append(evidence, budget.Evidence{Name: "restarts", Value: float64(h.restarts)})
+		return finding{budget.CounterRestart, min(0.5+0.2*float64(h.restarts), 0.9), evidence}, true
+	case h.resetFailed():
+		return finding{}, false
 	case fell.fleetWide() && !h.justReset(fell.at) && f.canLose():
 		evidence = append(evidence, budget.Evidence{Name: "counters_fallen", Value: float64(fell.fell)},
 			budget.Evidence{Name: "counters_read", Value: float64(fell.counted)})
 		return finding{budget.CounterLost, fell.confidence(), evidence}, true
-	case f.can(budget.CounterRestart) && (h.restarts >= 2 || h.restarts == 1 && f.certainly(budget.CounterRestart)):
-		evidence = append(evidence, budget.Evidence{Name: "restarts", Value: float64(h.restarts)})
-		return finding{budget.CounterRestart, min(0.5+0.2*float64(h.restarts), 0.9), evidence}, true
 	}
 	switch {
 	case h.onset:
@@ -111,9 +117,17 @@ func low(f Facts) (finding, bool) {
 // the release.
 func (f Facts) canLose() bool { return f.Cap.State == budget.CapUnlimited || f.can(budget.CounterLost) }
 
-// fleetWide says that most counters fell in one reading, or a good part of many.
+// resetFailed says that the counter was set to 0 while its reset was due and the row stayed: a reset that failed
+// half-way (BerriAI/litellm #27730, #29358). That is no cause of the list, and none of the others.
+func (h *History) resetFailed() bool {
+	return h.fall.to <= nearZero*h.fall.reported && h.due.Known && !h.fall.at.Before(h.due.Value)
+}
+
+// fleetWide says that most counters fell in one reading, or a good part of many. Of a counter that was not seen to
+// fall, because it came back or its entity is new, several are needed: Redis is but one of the reasons for one.
 func (f fall) fleetWide() bool {
-	return f.fell*2 > f.counted || f.fell >= 3 && f.fell*10 >= f.counted
+	seen := !f.begun && !math.IsNaN(f.from)
+	return seen && f.fell*2 > f.counted || f.fell >= 3 && f.fell*10 >= f.counted
 }
 
 // confidence in that it was Redis that lost them: a single counter proves little.

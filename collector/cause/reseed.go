@@ -9,8 +9,10 @@ import (
 const (
 	// mostCopies is more worker processes than anybody runs; above it every ratio is near some integer.
 	mostCopies = 64
-	// The farthest that a ratio may lie from an integer: as a number, and as a fraction of the ratio up to a bound.
-	nearInteger         = 0.05
+	// nearInteger is the farthest that a ratio may lie from an integer.
+	nearInteger = 0.05
+	// Where the counter was seen to come back with a multiple, it may hold as much more as was spent until it was
+	// read: a fraction of the ratio, up to a bound. Where it was not, so much would make a third of all ratios fit.
 	nearIntegerFraction = 0.02
 	nearIntegerAtMost   = 0.2
 )
@@ -27,10 +29,10 @@ func reseeded(f Facts) (finding, bool) {
 	case h == nil:
 		return f.multipleAtOneLook()
 	case h.seed.usd >= 1.8*h.seed.reported && math.Abs(h.seed.usd-h.seed.reported-d) <= max(f.slack(d), h.seed.reported/4):
-		return f.multipleOf(h.seed.reported, d/h.seed.reported+1, h.steadyConfidence(f, h.seed),
+		return f.multipleOf(h.seed.reported, d/h.seed.reported+1, seenComing, h.steadyConfidence(f, h.seed),
 			budget.Evidence{Name: "counter_at_seed_usd", Value: h.seed.usd}, f.since("seconds_since_seed", h.seed.at))
 	case !h.jump.at.IsZero() && math.Abs(d-h.jump.usd) <= f.slack(h.jump.usd):
-		return f.multipleOf(h.jump.reported, h.jump.usd/h.jump.reported+1, 0.8,
+		return f.multipleOf(h.jump.reported, h.jump.usd/h.jump.reported+1, seenComing, 0.8,
 			budget.Evidence{Name: "jump_usd", Value: h.jump.usd}, f.since("seconds_since_jump", h.jump.at))
 	case h.onset && h.calm.rises < 2:
 		return f.multipleUnseen()
@@ -48,7 +50,7 @@ func (h *History) steadyConfidence(f Facts, since step) float64 {
 
 // multipleAtOneLook: an idle entity whose counter is a multiple of its row.
 func (f Facts) multipleAtOneLook() (finding, bool) {
-	return f.multipleOf(f.Reported, f.Enforced/f.Reported, 0.5)
+	return f.multipleOf(f.Reported, f.Enforced/f.Reported, unseen, 0.5)
 }
 
 // multipleUnseen: what happened before the first sight. Where the divergence stays the same while the row grows, it is a
@@ -60,18 +62,24 @@ func (f Facts) multipleUnseen() (finding, bool) {
 		if h.flat(f, step{}) && f.Now.UnixMilli()-h.samples[0].at >= 60_000 {
 			confidence = 0.6
 		}
-		return f.multipleOf(f.Reported, f.Enforced/f.Reported, confidence)
+		return f.multipleOf(f.Reported, f.Enforced/f.Reported, unseen, confidence)
 	}
 	if len(h.samples) < 3 || !h.flat(f, step{}) {
 		return finding{}, false
 	}
-	return f.multipleOf(h.first[0], f.divergence()/h.first[0]+1, 0.7)
+	return f.multipleOf(h.first[0], f.divergence()/h.first[0]+1, unseen, 0.7)
+}
+
+// How far a ratio may lie from an integer.
+func unseen(float64) float64 { return nearInteger }
+func seenComing(times float64) float64 {
+	return min(max(nearInteger, nearIntegerFraction*times), nearIntegerAtMost)
 }
 
 // multipleOf says that the counter holds a spend that the row had so many times, if that is about an integer.
-func (f Facts) multipleOf(spend, times, confidence float64, evidence ...budget.Evidence) (finding, bool) {
+func (f Facts) multipleOf(spend, times float64, within func(float64) float64, confidence float64, evidence ...budget.Evidence) (finding, bool) {
 	n := math.Round(times)
-	near := min(max(nearInteger, nearIntegerFraction*times), nearIntegerAtMost)
+	near := within(times)
 	if !(spend > cent) || n < 2 || n > mostCopies || math.Abs(times-n) > near {
 		return finding{}, false
 	}

@@ -61,6 +61,9 @@ func (j *Judge) facts(t *Track, a assessment, now time.Time) cause.Facts {
 		f.PinnedFor = budget.Some(now.Sub(t.pinnedSince))
 	}
 	if t.history != nil {
+		if f.FlushStalled {
+			t.history.Stalled()
+		}
 		if cycle := j.falls.around(t.history.FallenAt()); cycle.counted > 0 {
 			t.history.FleetFell(cycle.fell, cycle.counted)
 		}
