@@ -130,7 +130,7 @@ func TestCheckTells(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const expected = "{verdict: falsely_locked, by: 2m, ends_by: 90s, episodes: 1}"
+	const expected = "{verdict: falsely_locked, cause: reseed_multiple, by: 2m, ends_by: 90s, episodes: 1}"
 	if !bytes.Contains(locked, []byte(expected)) {
 		t.Fatal("27735.yml expects something else")
 	}
