@@ -40,8 +40,9 @@ type Replayed struct {
 
 // Step is the view of an entity after a reading.
 type Step struct {
-	At     time.Duration // from the start of the case
-	Entity *budget.Entity
+	At      time.Duration // from the start of the case
+	Entity  *budget.Entity
+	History []budget.Sample
 }
 
 // Seen is one reading of an entity as it goes to the judge: of its row, of its counters, or of both, the row first.
@@ -213,6 +214,17 @@ func (s *Span) moment() budget.Optional[time.Time] {
 		return budget.Optional[time.Time]{}
 	}
 	return budget.Some(Start.Add(s.Duration))
+}
+
+// Worst is the step with the worst verdict, the last of several.
+func (p *Replayed) Worst() Step {
+	worst := p.Steps[0]
+	for _, s := range p.Steps {
+		if rank[s.Entity.Verdict] >= rank[worst.Entity.Verdict] {
+			worst = s
+		}
+	}
+	return worst
 }
 
 // Check compares what was said with what the case expects. Its error names every entity and what differs.

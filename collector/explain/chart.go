@@ -1,0 +1,95 @@
+package explain
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// The size of a chart in pixels, and the space around what it plots.
+const (
+	ChartWidth  = 640
+	ChartHeight = 180
+	marginLeft  = 64
+	marginRight = 12
+	marginAbove = 10
+	marginBelow = 24
+)
+
+// Chart is the two spends of a budget and its cap over time, as coordinates of an SVG of ChartWidth by ChartHeight.
+type Chart struct {
+	Reported, Counter []string // polylines: points of "x,y x,y"
+	Cap               string   // y of the cap; "" = none
+	Ticks             []Tick   // amounts
+	From, To          string   // times at both ends
+	Width, Height     int
+	Left, Right       int // x of the ends of what is plotted
+	Bottom            int // y of the lower edge
+}
+
+// Tick is an amount at its height.
+type Tick struct{ Y, Text string }
+
+// Chart draws the history of a budget; nil where there is nothing to draw.
+func (b *Budget) Chart() *Chart {
+	if len(b.History) < 2 {
+		return nil
+	}
+	c := &Chart{Width: ChartWidth, Height: ChartHeight, Left: marginLeft, Right: ChartWidth - marginRight, Bottom: ChartHeight - marginBelow}
+	first, last := b.History[0].At, b.History[len(b.History)-1].At
+	lowest, highest := 0.0, 0.0
+	values := func(p Point) []*float64 { return []*float64{p.Reported, p.Counter, b.MaxBudget} }
+	for _, p := range b.History {
+		for _, v := range values(p) {
+			if v != nil {
+				lowest, highest = min(lowest, *v), max(highest, *v)
+			}
+		}
+	}
+	if !last.After(first) || !(highest > lowest) || math.IsInf(highest-lowest, 0) {
+		return nil
+	}
+	x := func(t time.Time) float64 {
+		return marginLeft + float64(t.Sub(first))/float64(last.Sub(first))*(ChartWidth-marginLeft-marginRight)
+	}
+	y := func(v float64) float64 {
+		return ChartHeight - marginBelow - (v-lowest)/(highest-lowest)*(ChartHeight-marginBelow-marginAbove)
+	}
+	c.Reported = lines(b.History, func(p Point) *float64 { return p.Reported }, x, y)
+	c.Counter = lines(b.History, func(p Point) *float64 { return p.Counter }, x, y)
+	for _, v := range []float64{lowest, highest} {
+		c.Ticks = append(c.Ticks, Tick{coordinate(y(v)), Amount(v)})
+	}
+	if b.MaxBudget != nil {
+		c.Cap = coordinate(y(*b.MaxBudget))
+		if *b.MaxBudget != highest && *b.MaxBudget != lowest {
+			c.Ticks = append(c.Ticks, Tick{c.Cap, Amount(*b.MaxBudget)})
+		}
+	}
+	c.From, c.To = first.UTC().Format("15:04:05"), last.UTC().Format("15:04:05 UTC")
+	return c
+}
+
+// lines joins what is known of one side: it is cut where there is nothing.
+func lines(history []Point, side func(Point) *float64, x func(time.Time) float64, y func(float64) float64) []string {
+	var found []string
+	var line []string
+	for _, p := range history {
+		v := side(p)
+		if v == nil {
+			if line != nil {
+				found = append(found, strings.Join(line, " "))
+			}
+			line = nil
+			continue
+		}
+		line = append(line, coordinate(x(p.At))+","+coordinate(y(*v)))
+	}
+	if line != nil {
+		found = append(found, strings.Join(line, " "))
+	}
+	return found
+}
+
+func coordinate(v float64) string { return fmt.Sprintf("%.1f", v) }

@@ -1,0 +1,430 @@
+// Package explain says in words and numbers what holds for one key or team: which budgets can block it, both spends of
+// each, what the next request would meet, why, and what mends it. It is a view of the same snapshot and judgement that
+// the metrics are made of, and does nothing: the commands it writes are for a person to run.
+package explain
+
+import (
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/cause"
+	"litellm_budget_exporter/collector/refusals"
+)
+
+// Deployment is how an operator reaches what is read.
+type Deployment struct {
+	LiteLLMURL string // without a slash at its end
+	Redis      *Redis // nil: none is configured
+}
+
+// Redis is how redis-cli reaches the counters.
+type Redis struct {
+	Mode       string   // standalone, sentinel or cluster
+	Addresses  []string // host:port
+	MasterName string   // sentinel only
+	DB         int
+	TLS        bool
+	Namespace  string // LiteLLM's cache namespace
+}
+
+// Entity is what is known of one entity.
+type Entity struct {
+	Entity  *budget.Entity
+	Row     *budget.Row     // as last read; nil if that is not known
+	History []budget.Sample // both sides lately, oldest first
+
+	Refusals []refusals.Refusal // of its last requests, the newest first; none where LiteLLM's log is not read
+}
+
+// Input is what an explanation is made of.
+type Input struct {
+	Snapshot   *budget.Snapshot
+	Deployment Deployment
+	Asked      Entity
+	Team       *Entity // of a key: its team; nil where it has none, or it is not read
+}
+
+// Outcome is what the next request meets at a budget.
+type Outcome string
+
+// The outcomes.
+const (
+	Refused  Outcome = "refused"
+	Admitted Outcome = "admitted"
+	Over     Outcome = "admitted_over" // admitted, although the reported spend is at the cap or above it
+	NoLimit  Outcome = "no_limit"
+	Slowed   Outcome = "slowed_down" // throttled rather than refused
+	Unknown  Outcome = "unknown"
+)
+
+// Explanation is everything about one key or team. Its JSON form is the answer of /explain and of explain --output json;
+// null is unknown. Amounts are US dollars, times are RFC 3339 in UTC.
+type Explanation struct {
+	At       time.Time    `json:"at"`
+	LiteLLM  LiteLLM      `json:"litellm"`
+	Scope    budget.Scope `json:"scope"`
+	ID       string       `json:"id"` // SHA-256 of a key in lower-case hex, or a team id
+	Alias    Name         `json:"alias"`
+	Team     Name         `json:"team"` // of a key: its team's id
+	TeamName Name         `json:"team_alias"`
+	Verdict  Name         `json:"verdict"` // the worst of the budgets: falsely_locked, bypassed, diverging, ok
+	Summary  string       `json:"summary"` // in one or two sentences
+	Next     NextRequest  `json:"next_request"`
+	Budgets  []*Budget    `json:"budgets"`  // that can block it, as far as they are read; its own first
+	NotRead  []string     `json:"not_read"` // scopes of further budgets that can refuse the next request
+	Refusals []Refusal    `json:"refusals"` // of its last requests, as LiteLLM logged them; the newest first
+	Problems []string     `json:"problems"` // what keeps the explanation from being whole
+}
+
+// LiteLLM is the release in use.
+type LiteLLM struct {
+	Version Name `json:"version"`
+	Assumed bool `json:"assumed"` // its rules are those of the newest known release
+}
+
+// NextRequest is what the next request meets, as far as budgets are read.
+type NextRequest struct {
+	Outcome Outcome `json:"outcome"`
+	Status  *int    `json:"status"` // HTTP status of a refusal by budget in this release
+	By      Name    `json:"by"`     // the budget that refuses
+	Text    string  `json:"text"`
+}
+
+// Budget is one budget: an entity's own, or that of one of its time windows.
+type Budget struct {
+	Scope  budget.Scope `json:"scope"`
+	ID     string       `json:"id"`
+	Alias  Name         `json:"alias"`
+	Window Name         `json:"window"` // its duration; null = the entity's own budget
+
+	Counter    Counter    `json:"counter"`
+	Reported   *float64   `json:"reported_usd"` // of a window: in no API
+	ReportedAt *time.Time `json:"reported_at"`
+	Enforced   *float64   `json:"enforced_usd"`
+	Cap        string     `json:"cap"`            // known, unlimited or unknown
+	MaxBudget  *float64   `json:"max_budget_usd"` // the cap in force
+	CapFrom    Name       `json:"cap_from"`       // where it comes from, if not from max_budget alone
+	Divergence *float64   `json:"divergence_usd"`
+	Tolerance  *float64   `json:"tolerance_usd"`
+	ResetAt    *time.Time `json:"reset_at"`
+
+	Outcome Outcome `json:"outcome"`
+	Text    string  `json:"text"` // what the two numbers come to
+
+	// Of an entity's own budget only.
+	Verdict           Name       `json:"verdict"`
+	FalselyLockedLast *time.Time `json:"falsely_locked_last"`
+	BypassedLast      *time.Time `json:"bypassed_last"`
+	Normal            []Normal   `json:"normal"`
+	Cause             *Cause     `json:"cause"` // null: nothing diverges
+	Remedies          []Remedy   `json:"remedies"`
+	History           []Point    `json:"history"` // oldest first
+
+	Look []string `json:"look"` // commands that show both numbers and change nothing
+}
+
+// Counter is a budget's counter in Redis.
+type Counter struct {
+	Name   string     `json:"name"`  // in full, namespace included
+	State  string     `json:"state"` // present, absent, unreadable or unread
+	USD    *float64   `json:"usd"`
+	TTL    *float64   `json:"ttl_seconds"` // -1 = it never expires
+	ReadAt *time.Time `json:"read_at"`
+}
+
+// Normal is something that the two numbers show and that is no failure.
+type Normal struct {
+	State cause.State `json:"state"` // cold, in_flight, write_lag, reset_pending
+	Text  string      `json:"text"`
+}
+
+// Cause is why the two numbers parted.
+type Cause struct {
+	Name       budget.Cause       `json:"name"`
+	Confidence float64            `json:"confidence"` // 0 to 1
+	Evidence   map[string]float64 `json:"evidence"`
+	Text       string             `json:"text"`
+	Affected   *bool              `json:"release_affected"` // whether the release in use suffers from it
+	Releases   string             `json:"releases"`         // which do
+	Issues     []int              `json:"issues"`           // of BerriAI/litellm
+}
+
+// Refusal is a request that was refused.
+type Refusal struct {
+	At       time.Time `json:"at"` // by LiteLLM's clock
+	Scope    Name      `json:"scope"`
+	ID       Name      `json:"id"`
+	Window   Name      `json:"window"`       // where it was a time window's budget: its duration
+	Enforced *float64  `json:"enforced_usd"` // what LiteLLM compared with the cap
+	Cap      *float64  `json:"max_budget_usd"`
+}
+
+// Remedy is one way to mend it.
+type Remedy struct {
+	Title       string   `json:"title"`
+	First       []string `json:"first"`    // what must be done before, lest it gets worse
+	Commands    []string `json:"commands"` // for a shell; none where it is no command that mends it
+	Changes     string   `json:"changes"`
+	SideEffects []string `json:"side_effects"`
+}
+
+// Point is both sides at one time.
+type Point struct {
+	At       time.Time `json:"at"`
+	Reported *float64  `json:"reported_usd"`
+	Counter  *float64  `json:"counter_usd"`
+	TTL      *float64  `json:"ttl_seconds"`
+}
+
+// Explain explains an entity.
+func Explain(in Input) *Explanation {
+	e := in.Asked.Entity
+	s := in.Snapshot
+	x := &Explanation{
+		At:       s.At.UTC(),
+		LiteLLM:  LiteLLM{Name(s.Release.Version), s.Release.Assumed},
+		Scope:    e.ID.Scope,
+		ID:       e.ID.Value,
+		Alias:    Name(e.Names.Alias),
+		Team:     Name(e.Names.TeamID),
+		TeamName: Name(e.Names.TeamAlias),
+		NotRead:  notRead(e, in.Team != nil),
+		Refusals: refused(in.Asked.Refusals),
+		Problems: problems(s),
+	}
+	own := subject{in, in.Asked}
+	budgets := []*Budget{own.budget()}
+	windows := own.windows()
+	if in.Team != nil {
+		team := subject{in, *in.Team}
+		budgets = append(budgets, team.budget())
+		windows = append(windows, team.windows()...)
+	}
+	x.Budgets = append(budgets, windows...) // in LiteLLM's order of checking
+	x.Verdict = worst(x.Budgets).Verdict
+	x.Next = nextRequest(x, in)
+	x.Summary = summary(x)
+	return x
+}
+
+// Healed says that nothing is wrong with the entity any more, as far as it was judged.
+func (x *Explanation) Healed() bool { return rank[x.Verdict] <= rank[Name(budget.OK)] }
+
+// rank orders verdicts by harm.
+var rank = map[Name]int{
+	Name(budget.OK): 1, Name(budget.Diverging): 2, Name(budget.Bypassed): 3, Name(budget.FalselyLocked): 4,
+}
+
+// worst is the budget with the worst verdict, the first of several.
+func worst(budgets []*Budget) *Budget {
+	found := budgets[0]
+	for _, b := range budgets {
+		if rank[b.Verdict] > rank[found.Verdict] {
+			found = b
+		}
+	}
+	return found
+}
+
+// problems says what keeps an explanation from being whole.
+func problems(s *budget.Snapshot) []string {
+	found := []string{}
+	for _, source := range []struct {
+		name budget.Source
+		text string
+	}{{budget.LiteLLM, "LiteLLM"}, {budget.Redis, "Redis"}} {
+		state, configured := s.Sources[source.name]
+		switch {
+		case !configured && source.name == budget.Redis:
+			found = append(found, "No Redis is configured: what LiteLLM enforces is not known, and nobody can be judged.")
+		case state.Problem != "":
+			found = append(found, source.text+" cannot be read: "+state.Problem)
+		}
+	}
+	if s.FleetCauses[budget.NoSharedCounters] {
+		found = append(found, "There is no counter of anybody in this Redis although spend rises: it is the wrong Redis, database or namespace, or "+
+			"LiteLLM has no Redis for its counters. What each proxy keeps in its own memory cannot be seen.")
+	}
+	if s.FleetCauses[budget.FlushStalled] {
+		found = append(found, "LiteLLM's writing of spend to its database is stalled: every row is behind. See to its database "+
+			"and the lock cronjob_lock:db_spend_update_job before anything else.")
+	}
+	return found
+}
+
+// notRead lists the scopes of which further budgets can refuse the next request, and are not read.
+func notRead(e *budget.Entity, teamRead bool) []string {
+	scopes := []string{"team_member", "user", "organization", "project", "tag", "end_user", "model_access_group", "per_model", "global_proxy"}
+	switch {
+	case e.ID.Scope == budget.Team:
+		return append([]string{"key"}, scopes...)
+	case e.Names.TeamID != "" && !teamRead:
+		return append([]string{"team"}, scopes...)
+	}
+	return scopes
+}
+
+// subject is one entity whose budgets are explained.
+type subject struct {
+	in Input
+	Entity
+}
+
+func (s subject) release() budget.Release { return s.in.Snapshot.Release }
+
+// fullName is a counter's name in Redis, namespace included where the counters stand behind it.
+func (s subject) fullName(name string) string {
+	r := s.in.Deployment.Redis
+	if r == nil || r.Namespace == "" || s.in.Snapshot.CounterNames == "bare" {
+		return name
+	}
+	return r.Namespace + ":" + name
+}
+
+// budget explains the entity's own budget.
+func (s subject) budget() *Budget {
+	e := s.Entity.Entity
+	b := &Budget{
+		Scope:             e.ID.Scope,
+		ID:                e.ID.Value,
+		Alias:             Name(e.Names.Alias),
+		Counter:           counterOf(s.fullName(budget.CounterName(e.ID)), e.Counter),
+		Reported:          pointer(e.Reported),
+		ReportedAt:        moment(budget.Optional[time.Time]{Value: e.ReportedAt, Known: !e.ReportedAt.IsZero()}),
+		Enforced:          pointer(e.Enforced),
+		Cap:               capState(e.Cap),
+		MaxBudget:         pointer(e.Cap.Exact()),
+		CapFrom:           Name(s.capFrom()),
+		Divergence:        pointer(e.Divergence),
+		Tolerance:         pointer(e.Tolerance),
+		ResetAt:           moment(e.ResetAt),
+		FalselyLockedLast: moment(e.FalselyLockedLast),
+		BypassedLast:      moment(e.BypassedLast),
+		Verdict:           Name(e.Verdict),
+		Normal:            s.normal(),
+		Remedies:          []Remedy{},
+		History:           points(s.History),
+	}
+	b.Outcome = s.outcome(e.Cap, e.Enforced, e.Reported, false)
+	b.Text = s.text(b)
+	b.Look = s.look(b)
+	if e.Cause != budget.NoCause {
+		b.Cause = s.cause()
+		b.Remedies = s.remedies(b)
+	}
+	return b
+}
+
+// windows explains the budgets of the entity's time windows.
+func (s subject) windows() []*Budget {
+	e := s.Entity.Entity
+	found := make([]*Budget, 0, len(e.Windows))
+	for _, w := range e.Windows {
+		limit := budget.Cap{State: budget.CapUnlimited}
+		if w.MaxBudget.Known {
+			limit = budget.Cap{State: budget.CapKnown, Low: w.MaxBudget.Value, High: w.MaxBudget.Value}
+		}
+		b := &Budget{
+			Scope:     e.ID.Scope,
+			ID:        e.ID.Value,
+			Alias:     Name(e.Names.Alias),
+			Window:    Name(w.Duration),
+			Counter:   Counter{Name: s.fullName(budget.WindowCounterName(e.ID, w.Duration)), State: "unread", USD: pointer(w.Enforced)},
+			Enforced:  pointer(w.Enforced),
+			Cap:       capState(limit),
+			MaxBudget: pointer(limit.Exact()),
+			ResetAt:   moment(w.ResetAt),
+			Normal:    []Normal{},
+			Look:      []string{},
+			Remedies:  []Remedy{},
+			History:   []Point{},
+		}
+		if e.Counter.State != budget.CounterUnread {
+			b.Counter.State = "absent"
+		}
+		if w.Enforced.Known {
+			b.Counter.State = "present"
+		}
+		b.Outcome = s.outcome(limit, w.Enforced, budget.Optional[float64]{}, true)
+		b.Text = windowText(b)
+		if s.in.Deployment.Redis != nil {
+			b.Look = s.redis(b.Counter.Name, "GET")
+		}
+		found = append(found, b)
+	}
+	return found
+}
+
+func counterOf(name string, c budget.Counter) Counter {
+	shown := Counter{Name: name, State: "unread"}
+	if !c.ReadAt.IsZero() {
+		at := c.ReadAt.UTC()
+		shown.ReadAt = &at
+	}
+	switch c.State {
+	case budget.CounterAbsent:
+		shown.State = "absent"
+	case budget.CounterUnreadable:
+		shown.State = "unreadable"
+	case budget.CounterPresent:
+		shown.State = "present"
+		shown.USD, shown.TTL = &c.Value, seconds(c.TTL)
+	}
+	return shown
+}
+
+func capState(c budget.Cap) string {
+	switch c.State {
+	case budget.CapKnown:
+		return "known"
+	case budget.CapUnlimited:
+		return "unlimited"
+	}
+	return "unknown"
+}
+
+func refused(log []refusals.Refusal) []Refusal {
+	shown := make([]Refusal, 0, len(log))
+	for _, r := range log {
+		shown = append(shown, Refusal{
+			At: r.At.UTC(), Scope: Name(r.Scope), ID: Name(r.ID), Window: Name(r.Window),
+			Enforced: pointer(r.Enforced), Cap: pointer(r.Cap),
+		})
+	}
+	return shown
+}
+
+func points(history []budget.Sample) []Point {
+	shown := make([]Point, 0, len(history))
+	for _, s := range history {
+		p := Point{At: s.At.UTC(), Reported: pointer(s.Reported), Counter: pointer(s.Counter)}
+		if s.Counter.Known {
+			p.TTL = seconds(s.TTL)
+		}
+		shown = append(shown, p)
+	}
+	return shown
+}
+
+func pointer(v budget.Optional[float64]) *float64 {
+	if !v.Known {
+		return nil
+	}
+	return &v.Value
+}
+
+func moment(t budget.Optional[time.Time]) *time.Time {
+	if !t.Known {
+		return nil
+	}
+	at := t.Value.UTC()
+	return &at
+}
+
+func seconds(ttl time.Duration) *float64 {
+	v := ttl.Seconds()
+	if ttl == budget.NoExpiry {
+		v = -1
+	}
+	return &v
+}

@@ -1,0 +1,348 @@
+package explain
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/refusals"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+const hash = "5f9c1b7e00000000000000000000000000000000000000000000000000000001"
+
+// deployment is one with everything that makes commands longer.
+var deployment = Deployment{
+	LiteLLMURL: "https://litellm.example.com/llm",
+	Redis:      &Redis{Mode: "standalone", Addresses: []string{"redis.example.com:6380"}, DB: 2, TLS: true, Namespace: "prod"},
+}
+
+func up() map[budget.Source]budget.SourceState {
+	return map[budget.Source]budget.SourceState{budget.LiteLLM: {Up: true}, budget.Redis: {Up: true}}
+}
+
+func snapshot(release string) *budget.Snapshot {
+	return &budget.Snapshot{At: now, Release: budget.ReleaseOf(release), Sources: up(), CounterNames: "prefixed"}
+}
+
+func capOf(usd float64) budget.Cap { return budget.Cap{State: budget.CapKnown, Low: usd, High: usd} }
+
+// entity is one whose counter is as given.
+func entity(scope budget.Scope, id, alias string, limit budget.Cap, reported, counter float64) *budget.Entity {
+	return &budget.Entity{
+		ID: budget.ID{Scope: scope, Value: id}, Names: budget.Names{Alias: alias}, Cap: limit,
+		Reported: budget.Some(reported), ReportedAt: now.Add(-2 * time.Second),
+		Counter:    budget.Counter{State: budget.CounterPresent, Value: counter, TTL: 43 * time.Second, ReadAt: now.Add(-time.Second)},
+		Enforced:   budget.Some(counter),
+		Divergence: budget.Some(counter - reported), Tolerance: budget.Some(0.01),
+		Verdict: budget.OK, LockJudged: true,
+	}
+}
+
+func accused(e *budget.Entity, v budget.Verdict, c budget.Cause, confidence float64, evidence ...budget.Evidence) *budget.Entity {
+	e.Verdict, e.Cause, e.Confidence, e.Evidence = v, c, confidence, evidence
+	return e
+}
+
+// locked is the key of BerriAI/litellm #27735.
+func locked() *budget.Entity {
+	e := accused(entity(budget.Key, hash, "checkout-prod", capOf(10), 3.536, 10.607), budget.FalselyLocked, budget.ReseedMultiple, 0.95,
+		budget.Evidence{Name: "divergence_usd", Value: 7.071}, budget.Evidence{Name: "enforced_by_reported", Value: 10.607 / 3.536},
+		budget.Evidence{Name: "copies", Value: 3}, budget.Evidence{Name: "reported_at_seed_usd", Value: 3.5355},
+		budget.Evidence{Name: "seconds_since_seed", Value: 95})
+	e.Names.TeamID, e.Names.TeamAlias = "team-storefront", "Storefront"
+	e.FalselyLockedLast = budget.Some(now.Add(-time.Second))
+	e.Windows = []budget.EntityWindow{
+		{Duration: "1d", MaxBudget: budget.Some(30.0), ResetAt: budget.Some(now.Add(12 * time.Hour)), Enforced: budget.Some(1.5)},
+		{Duration: "30d", MaxBudget: budget.Some(90.0)},
+	}
+	return e
+}
+
+func history() []budget.Sample {
+	at := func(seconds int, counter budget.Optional[float64]) budget.Sample {
+		return budget.Sample{At: now.Add(time.Duration(seconds) * time.Second), Reported: budget.Some(3.536), Counter: counter, TTL: 50 * time.Second}
+	}
+	return []budget.Sample{
+		at(-120, budget.Some(3.536)), at(-105, budget.Some(3.536)), at(-100, budget.Optional[float64]{}),
+		at(-95, budget.Some(10.607)), at(-1, budget.Some(10.607)),
+	}
+}
+
+// stories are what the golden files tell.
+var stories = map[string]func() Input{
+	"falsely-locked-key": func() Input {
+		team := entity(budget.Team, "team-storefront", "Storefront", budget.Cap{State: budget.CapUnlimited}, 310.4, 310.41)
+		return Input{
+			Snapshot: snapshot("1.84.0"), Deployment: deployment,
+			Asked: Entity{Entity: locked(), Row: &budget.Row{ID: locked().ID, MaxBudget: budget.Some(10.0)}, History: history(), Refusals: []refusals.Refusal{
+				{At: now.Add(-4 * time.Second), Scope: budget.Key, ID: hash, Own: true, Enforced: budget.Some(10.607), Cap: budget.Some(10.0)},
+			}},
+			Team: &Entity{Entity: team},
+		}
+	},
+	"bypassed-team": func() Input {
+		e := accused(entity(budget.Team, "team-growth", "Growth", capOf(10), 17, 6), budget.Bypassed, budget.CounterLost, 0.7,
+			budget.Evidence{Name: "counters_fallen", Value: 12}, budget.Evidence{Name: "counter_after_usd", Value: 5.5})
+		e.BypassedLast = budget.Some(now)
+		d := deployment
+		d.Redis = &Redis{Mode: "sentinel", Addresses: []string{"sentinel-1:26379"}, MasterName: "mymaster"}
+		return Input{Snapshot: snapshot("1.88.0"), Deployment: d, Asked: Entity{Entity: e}}
+	},
+	"stale-after-reset": func() Input {
+		e := accused(entity(budget.Key, hash, "nightly", capOf(50), 0.4, 50.3), budget.FalselyLocked, budget.StaleAfterReset, 0.95,
+			budget.Evidence{Name: "reported_before_reset_usd", Value: 49.9}, budget.Evidence{Name: "seconds_since_reset", Value: 61})
+		e.ResetAt = budget.Some(now.AddDate(0, 1, 0))
+		s := snapshot("1.97.0")
+		return Input{Snapshot: s, Deployment: deployment, Asked: Entity{Entity: e, Row: &budget.Row{ID: e.ID}}}
+	},
+	"unexplained": func() Input {
+		e := accused(entity(budget.Key, hash, "", capOf(10), 3, 4.7), budget.Diverging, budget.Unexplained, 0, budget.Evidence{Name: "divergence_usd", Value: 1.7})
+		s := snapshot("1.120.0")
+		return Input{Snapshot: s, Deployment: deployment, Asked: Entity{Entity: e}}
+	},
+	"cold-key": func() Input {
+		e := entity(budget.Key, hash, "archive", capOf(25), 4.2, 4.2)
+		e.Counter = budget.Counter{State: budget.CounterAbsent, ReadAt: now}
+		return Input{Snapshot: snapshot("1.104.9"), Deployment: deployment, Asked: Entity{Entity: e}}
+	},
+	"exhausted-key": func() Input {
+		e := entity(budget.Key, hash, "eval", capOf(10), 10.02, 10.02)
+		return Input{Snapshot: snapshot("1.104.9"), Deployment: deployment, Asked: Entity{Entity: e}}
+	},
+	"no-redis": func() Input {
+		e := entity(budget.Key, hash, "eval", capOf(10), 3, 3)
+		e.Counter, e.Enforced, e.Divergence, e.Tolerance, e.Verdict = budget.Counter{}, budget.Optional[float64]{}, budget.Optional[float64]{}, budget.Optional[float64]{}, budget.NotJudged
+		s := snapshot("")
+		delete(s.Sources, budget.Redis)
+		d := deployment
+		d.Redis = nil
+		return Input{Snapshot: s, Deployment: d, Asked: Entity{Entity: e}}
+	},
+}
+
+func TestGolden(t *testing.T) {
+	for name, story := range stories {
+		t.Run(name, func(t *testing.T) {
+			x := Explain(story())
+			var text bytes.Buffer
+			if err := x.WriteText(&text); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name+".txt", text.Bytes())
+			form, err := json.MarshalIndent(x, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name+".json", append(form, '\n'))
+			var again Explanation
+			if err := json.Unmarshal(form, &again); err != nil || !reflect.DeepEqual(&again, x) {
+				t.Errorf("it does not come back from its JSON form: %v\n%+v\n%+v", err, again, *x)
+			}
+		})
+	}
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s is different (write it anew with -update):\n%s", file, got)
+	}
+}
+
+func TestStatusOfARefusal(t *testing.T) {
+	for release, want := range map[string]int{
+		"1.82.6": 400, "1.84.10": 400, "1.85.0": 429, "1.103.11": 429, "1.104.0": 422, "1.109.1": 422, "1.120.0": 422, "": 0, "nightly": 0,
+	} {
+		in := Input{Snapshot: snapshot(release), Deployment: deployment, Asked: Entity{Entity: entity(budget.Key, hash, "", capOf(10), 11, 11)}}
+		n := Explain(in).Next
+		switch {
+		case n.Outcome != Refused:
+			t.Errorf("%s: %+v", release, n)
+		case want == 0 && (n.Status != nil || !strings.Contains(n.Text, "400 up to LiteLLM 1.84, 429 up to 1.103, 422 from 1.104")):
+			t.Errorf("%q: %+v", release, n)
+		case want != 0 && (n.Status == nil || *n.Status != want):
+			t.Errorf("%s: %+v, want %d", release, n, want)
+		}
+	}
+}
+
+func TestOutcome(t *testing.T) {
+	for name, c := range map[string]struct {
+		release           string
+		scope             budget.Scope
+		limit             budget.Cap
+		reported, counter float64
+		row               budget.Row
+		want              Outcome
+	}{
+		"below":                      {"1.84.0", budget.Key, capOf(10), 3, 3, budget.Row{}, Admitted},
+		"pinned by float noise":      {"1.84.0", budget.Key, capOf(10), 3, 9.9999999999, budget.Row{}, Refused},
+		"a key at the cap":           {"1.83.14", budget.Key, capOf(10), 10, 10, budget.Row{}, Refused},
+		"a team at the cap, before":  {"1.83.14", budget.Team, capOf(10), 10, 10, budget.Row{}, Over},
+		"a team at the cap, since":   {"1.84.0", budget.Team, capOf(10), 10, 10, budget.Row{}, Refused},
+		"a key's cap of 0":           {"1.84.0", budget.Key, capOf(0), 0, 0, budget.Row{}, Refused},
+		"a team's cap of 0, unspent": {"1.84.0", budget.Team, capOf(0), 0, 0, budget.Row{}, Admitted},
+		"a team's cap of 0, spent":   {"1.84.0", budget.Team, capOf(0), 1, 1, budget.Row{}, Refused},
+		"over, and admitted":         {"1.84.0", budget.Key, capOf(10), 12, 3, budget.Row{}, Over},
+		"unlimited":                  {"1.84.0", budget.Key, budget.Cap{State: budget.CapUnlimited}, 12, 12, budget.Row{}, NoLimit},
+		"cap not read":               {"1.84.0", budget.Key, budget.Cap{}, 12, 12, budget.Row{}, Unknown},
+		"depends on an expiry":       {"1.84.0", budget.Key, budget.Cap{State: budget.CapKnown, Low: 10, High: 20}, 15, 15, budget.Row{}, Unknown},
+		"above it whatever the cap":  {"1.84.0", budget.Key, budget.Cap{State: budget.CapKnown, Low: 10, High: 20}, 25, 25, budget.Row{}, Refused},
+		"throttled":                  {"1.93.0", budget.Key, capOf(10), 12, 12, budget.Row{Throttled: true}, Slowed},
+	} {
+		e := entity(c.scope, "x", "", c.limit, c.reported, c.counter)
+		c.row.ID = e.ID
+		x := Explain(Input{Snapshot: snapshot(c.release), Deployment: deployment, Asked: Entity{Entity: e, Row: &c.row}})
+		if got := x.Budgets[0].Outcome; got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// TestBlockedIsNoBudget tells what refuses whatever the budget, a key's team included.
+func TestBlockedIsNoBudget(t *testing.T) {
+	e := entity(budget.Key, hash, "", capOf(10), 3, 3)
+	e.Names.TeamID = "t"
+	team := entity(budget.Team, "t", "", capOf(10), 3, 3)
+	blockedTeam := &Entity{Entity: team, Row: &budget.Row{ID: team.ID, Blocked: true}}
+	for name, in := range map[string]Input{
+		"the key is blocked":  {Asked: Entity{Entity: e, Row: &budget.Row{ID: e.ID, Blocked: true}}},
+		"the team is blocked": {Asked: Entity{Entity: e}, Team: blockedTeam},
+		"the key expired":     {Asked: Entity{Entity: e, Row: &budget.Row{ID: e.ID, Expires: budget.Some(now.Add(-time.Hour))}}},
+	} {
+		in.Snapshot, in.Deployment = snapshot("1.84.0"), deployment
+		x := Explain(in)
+		if x.Next.Outcome != Refused || !strings.Contains(x.Next.Text, name) || x.Next.Status != nil {
+			t.Errorf("%s: %+v", name, x.Next)
+		}
+	}
+}
+
+// TestFirstThingsFirst has DEL told with what to do before, exactly where it can make it worse.
+func TestFirstThingsFirst(t *testing.T) {
+	for release, want := range map[string]string{
+		"1.83.14": "in this release DEL under load seeds the counter several times again",
+		"1.84.0":  "in this release DEL under load seeds the counter several times again",
+		"1.86.2":  "in this release DEL under load seeds the counter several times again",
+		"1.83.12": "whether the release in use does is not known",
+		"":        "whether the release in use does is not known",
+		"1.84.1":  "",
+		"1.87.5":  "",
+		"1.109.1": "",
+	} {
+		e := accused(entity(budget.Key, hash, "", capOf(10), 3, 12), budget.FalselyLocked, budget.ManualSpendEdit, 0.9)
+		x := Explain(Input{Snapshot: snapshot(release), Deployment: deployment, Asked: Entity{Entity: e}})
+		i := slices.IndexFunc(x.Budgets[0].Remedies, func(r Remedy) bool { return r.Title == "Delete the counter" })
+		if i < 0 {
+			t.Fatalf("%s: no DEL in %+v", release, x.Budgets[0].Remedies)
+		}
+		r := x.Budgets[0].Remedies[i]
+		first := strings.Join(r.First, " ")
+		if !strings.Contains(first, want) || want == "" && first != "" {
+			t.Errorf("%q: first %q, want %q", release, first, want)
+		}
+		if want := "redis-cli -h redis.example.com -p 6380 --tls -n 2 DEL prod:spend:key:" + hash; !slices.Contains(r.Commands, want) {
+			t.Errorf("%q: %q, want %q", release, r.Commands, want)
+		}
+	}
+}
+
+// TestStalledFlushComesBeforeDeleting has the fleet's trouble told before what would make it worse.
+func TestStalledFlushComesBeforeDeleting(t *testing.T) {
+	e := accused(entity(budget.Key, hash, "", capOf(10), 3, 12), budget.FalselyLocked, budget.ManualSpendEdit, 0.9)
+	s := snapshot("1.90.0")
+	s.FleetCauses = map[budget.FleetCause]bool{budget.FlushStalled: true}
+	x := Explain(Input{Snapshot: s, Deployment: deployment, Asked: Entity{Entity: e}})
+	if len(x.Problems) != 1 || !strings.Contains(x.Problems[0], "stalled") {
+		t.Errorf("problems: %q", x.Problems)
+	}
+	for _, r := range x.Budgets[0].Remedies {
+		if r.Title == "Delete the counter" && (len(r.First) != 1 || !strings.Contains(r.First[0], "Mend the stalled flush")) {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// TestEveryCauseIsKnown explains every cause in every release, in either direction.
+func TestEveryCauseIsKnown(t *testing.T) {
+	for _, c := range budget.Causes {
+		for _, release := range []string{"1.83.3", "1.84.0", "1.88.0", "1.97.0", "1.103.11", "1.109.1", ""} {
+			for _, counter := range []float64{-2, 1, 12} {
+				e := accused(entity(budget.Key, hash, "", capOf(10), 5, counter), budget.Diverging, c, 0.5, budget.Evidence{Name: "counter_usd", Value: counter})
+				x := Explain(Input{Snapshot: snapshot(release), Deployment: deployment, Asked: Entity{Entity: e}})
+				b := x.Budgets[0]
+				if b.Cause == nil || b.Cause.Text == "" || b.Cause.Releases == "" {
+					t.Fatalf("%s is not known: %+v", c, b.Cause)
+				}
+				if len(b.Remedies) == 0 {
+					t.Errorf("nothing mends %s of %v in %q", c, counter, release)
+				}
+				for _, r := range b.Remedies {
+					if r.Title == "" || r.Changes == "" {
+						t.Errorf("%s: a remedy without a title, or that does not say what it changes: %+v", c, r)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestClusterAndBareNames has commands go to the right server for the right name.
+func TestClusterAndBareNames(t *testing.T) {
+	e := accused(entity(budget.Team, "a b", "", capOf(10), 3, 12), budget.FalselyLocked, budget.DoubleApply, 0.6)
+	d := Deployment{LiteLLMURL: "http://l", Redis: &Redis{Mode: "cluster", Addresses: []string{"node-1:7000", "node-2:7000"}, Namespace: "spend"}}
+	s := snapshot("1.90.0")
+	s.CounterNames = "bare" // LiteLLM leaves out a namespace that the name begins with
+	x := Explain(Input{Snapshot: s, Deployment: d, Asked: Entity{Entity: e}})
+	want := []string{
+		"curl 'http://l/v2/team/list?team_id=a+b' -H \"Authorization: Bearer $LITELLM_MASTER_KEY\"",
+		"redis-cli -h node-1 -p 7000 -c GET 'spend:team:a b'",
+		"redis-cli -h node-1 -p 7000 -c PTTL 'spend:team:a b'",
+	}
+	if !slices.Equal(x.Budgets[0].Look, want) {
+		t.Errorf("%q, want %q", x.Budgets[0].Look, want)
+	}
+}
+
+// TestRaisedCapLeavesWhatTheBooksLeave works out the cap that lets a falsely locked key spend what is left.
+func TestRaisedCapLeavesWhatTheBooksLeave(t *testing.T) {
+	e := locked()
+	e.Cap = capOf(15) // 10 and a temporary 5
+	e.Counter.Value, e.Enforced, e.Divergence = 20, budget.Some(20.0), budget.Some(20-3.536)
+	row := &budget.Row{ID: e.ID, MaxBudget: budget.Some(10.0), TempIncrease: budget.TemporaryIncrease{USD: 5, ExpiresAt: now.Add(time.Hour)}}
+	x := Explain(Input{Snapshot: snapshot("1.84.0"), Deployment: deployment, Asked: Entity{Entity: e, Row: row}})
+	commands := []string{}
+	for _, r := range x.Budgets[0].Remedies {
+		if strings.HasPrefix(r.Title, "Raise the cap") {
+			commands = r.Commands
+		}
+	}
+	if x.Budgets[0].CapFrom != "its own 10.00 and a temporary 5.00 until 2026-03-01 13:00:00 UTC" {
+		t.Errorf("cap: %s", x.Budgets[0].CapFrom)
+	}
+	if len(commands) != 2 || !strings.Contains(commands[0], `"max_budget":26.464}`) || !strings.Contains(commands[1], `"max_budget":10}`) {
+		t.Errorf("%q", commands)
+	}
+}

@@ -1,0 +1,217 @@
+package explain
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+)
+
+// knowledge is what is known of a cause, whoever it hits.
+type knowledge struct {
+	text     func(evidence) string // what happened
+	releases string                // which suffer from it
+	issues   []int                 // of BerriAI/litellm
+	remedies []remedy              // the best first
+}
+
+// evidence is the numbers that speak for a cause, by name.
+type evidence map[string]float64
+
+// about writes a sentence with a number in it, or another one where the number is not among the evidence.
+func (e evidence) about(name, with string, write func(float64) string, without string) string {
+	if v, ok := e[name]; ok {
+		return fmt.Sprintf(with, write(v))
+	}
+	return without
+}
+
+func said(text string) func(evidence) string { return func(evidence) string { return text } }
+
+func length(seconds float64) string { return span(time.Duration(seconds * float64(time.Second))) }
+
+// known is the knowledge about every cause.
+var known = map[budget.Cause]knowledge{
+	budget.ReseedMultiple: {
+		text: func(e evidence) string {
+			if _, jumped := e["jump_usd"]; jumped {
+				return "LiteLLM could not read the counter for a moment, took it for absent, and added what the row said to what was there."
+			}
+			return e.about("copies", "The counter holds %s. It had expired; worker processes that found none at the same moment "+
+				"each added what the row said, where one of them should have set it.",
+				func(n float64) string { return plural(n, "copy of the row's spend", "copies of the row's spend") },
+				"The counter holds the row's spend several times: worker processes that found none at the same moment each added it.")
+		},
+		releases: "1.83.14, 1.84.0, 1.85.0 and 1.86.0 to 1.86.2; not 1.84.1 and later of its line, 1.86.3, and 1.87.5 and later",
+		issues:   []int{27735, 28247, 28248, 28283, 28590},
+		remedies: []remedy{letExpire, deleteCounter, raiseCap, upgrade("1.87.5 (or 1.84.1, 1.86.3 of their lines)")},
+	},
+	budget.StaleAfterReset: {
+		text: func(e evidence) string {
+			return e.about("reported_before_reset_usd", "The budget was reset, when the row stood at %s, but not the counter: it still holds what was spent before.",
+				Amount, "The budget was reset, but not the counter: it still holds what was spent before.")
+		},
+		releases: "a reset by the scheduled job whose write to Redis failed: up to 1.102.4, time windows in all; /key/…/reset_spend: up to 1.88.0, time windows up to 1.99.4",
+		issues:   []int{28961, 29576, 29694, 30001, 30002, 38686, 39726, 39729, 40940},
+		remedies: []remedy{deleteCounter, letExpire, resetSpend, raiseCap, longerTimeout, upgrade("1.103.11")},
+	},
+	budget.ResetUndone: {
+		text:     said("The budget was reset and the counter with it, and then a worker that still held what was spent before raised the counter back to that."),
+		releases: "1.90.0 and later: time windows of busy keys and teams; every scope with fail_closed_budget_enforcement",
+		issues:   []int{36941},
+		remedies: []remedy{deleteCounter, letExpire, raiseCap},
+	},
+	budget.ManualSpendEdit: {
+		text: func(e evidence) string {
+			return e.about("edit_usd", "Somebody changed the reported spend by %s through the API or in the database. LiteLLM leaves the counter as it was until it expires.",
+				func(v float64) string { return signed(&v) },
+				"Somebody changed the reported spend through the API or in the database. LiteLLM leaves the counter as it was until it expires.")
+		},
+		releases: "keys: up to 1.88.0, and 1.90 with a namespace; teams: all",
+		issues:   []int{30776, 30785},
+		remedies: []remedy{letExpire, deleteCounter},
+	},
+	budget.PinnedAtCap: {
+		text: func(e evidence) string {
+			return e.about("pinned_seconds", "The counter has stood exactly at the cap for %s: the reservation of a request was shrunk to what was left, and until that request is answered nothing else fits.",
+				length, "The counter stands exactly at the cap: the reservation of a request was shrunk to what was left, and until that request is answered nothing else fits.")
+		},
+		releases: "1.84.0 and later; from 1.104.0 on for as long as the request takes",
+		issues:   []int{30330, 36926, 38647},
+		remedies: []remedy{await, raiseCap, noReservations},
+	},
+	budget.ReservationLeak: {
+		text: said("Reservations of requests were never given back: the counter holds more than was spent, in steps that have nothing to do with it. " +
+			"Requests that were cancelled or lost with their proxy do that."),
+		releases: "1.84.0 and later, if a proxy is killed; cancelled requests: up to 1.88.0; refused realtime sessions: up to 1.99.4; routes that log no cost: up to 1.103.11",
+		issues:   []int{27639, 30330, 30519, 30522, 35569, 39851},
+		remedies: []remedy{letExpire, deleteCounter, raiseCap, noReservations, upgrade("1.104.0")},
+	},
+	budget.DoubleApply: {
+		text:     said("The counter rises by more than is spent, at the pace of the spending: costs are added twice, as when the Redis client sends an increment again after a timeout although Redis had taken it."),
+		releases: "any; likely up to 1.106.10, where LiteLLM gives Redis 0.1 s to answer (5 s from 1.108.5)",
+		issues:   []int{30460},
+		remedies: []remedy{letExpire, deleteCounter, raiseCap, longerTimeout},
+	},
+	budget.CounterLost: {
+		text: func(e evidence) string {
+			return e.about("counters_fallen", "Redis lost what the counters held, as in a restart or a failover: %s fell at once, while the rows kept what was spent.",
+				func(n float64) string { return plural(n, "counter", "counters") },
+				"Redis lost what the counter held, as in a restart or a failover, while the row kept what was spent.")
+		},
+		releases: "up to 1.88.0; from 1.90.0 on the next request raises a counter below its cap, except where there is no cap",
+		issues:   []int{30684},
+		remedies: []remedy{block, deleteCounter, upgrade("1.90.0")},
+	},
+	budget.CounterRestart: {
+		text:     said("The counter comes back near 0 about every minute: this release lets it expire a minute after its first write, and then adds to nothing."),
+		releases: "1.83.3 to 1.83.14",
+		remedies: []remedy{block, deleteCounter, upgrade("1.84.1")},
+	},
+	budget.GhostRefund: {
+		text:     said("A reservation was given back to a counter that had been reset, deleted or had expired since it was made, and so took away what was never in it."),
+		releases: "1.84.0 and later; from 1.90.0 on the next request raises a counter below its cap again",
+		remedies: []remedy{block, deleteCounter, noReservations},
+	},
+	budget.Undercount: {
+		text:     said("Cost reached the row that never reached the counter."),
+		releases: "1.90.0 to 1.101.6, when a counter is gone at the end of a request; 1.103.11 and later, after trouble with Redis",
+		issues:   []int{30039, 35570},
+		remedies: []remedy{block, deleteCounter, upgrade("1.102.4")},
+	},
+	budget.Immortal: {
+		text:     said("The counter has no end of life. LiteLLM writes a value and its expiry in two steps and was cut off between them; only the next write would give it one, and nothing writes to a counter that refuses everything."),
+		releases: "1.84.0 to 1.101.6; hardly from 1.102.4 on",
+		issues:   []int{40715, 40956},
+		remedies: []remedy{giveLife, deleteCounter, upgrade("1.102.4")},
+	},
+	budget.Negative: {
+		text: func(e evidence) string {
+			if v, ok := e["counter_usd"]; ok && v < 0 {
+				return "The counter is below 0: more was given back than had been added. As much can be spent past the cap."
+			}
+			return "The row is below 0: a reset took away more than was there. As much can be spent past the cap."
+		},
+		releases: "the counter: 1.84.0 to 1.101.6; the row: 1.103.11 to 1.108.5, and 1.109.1",
+		issues:   []int{30330},
+		remedies: []remedy{deleteCounter, setSpend, upgrade("1.108.6")},
+	},
+	budget.Unexplained: {
+		text:     said("No known failure mode explains it by what was seen so far. A longer history tells more: ask a running exporter (explain --exporter), or follow it with --watch."),
+		releases: "not known",
+		remedies: []remedy{letExpire, block, deleteCounter, raiseCap, record},
+	},
+}
+
+// cause explains the cause of an entity.
+func (s subject) cause() *Cause {
+	e := s.Entity.Entity
+	k := known[e.Cause]
+	found := evidence{}
+	for _, v := range e.Evidence {
+		found[v.Name] = v.Value
+	}
+	c := &Cause{
+		Name: e.Cause, Confidence: e.Confidence, Evidence: found,
+		Text: k.text(found), Releases: k.releases, Issues: slices.Concat([]int{}, k.issues),
+	}
+	if affected := budget.Affected(s.release().Version, e.Cause); affected.Known {
+		c.Affected = &affected.Value
+	}
+	return c
+}
+
+// Sure says in words how sure a cause is.
+func (c *Cause) Sure() string {
+	percent := strconv.Itoa(int(math.Round(100*c.Confidence))) + " %"
+	switch {
+	case c.Name == budget.Unexplained:
+		return ""
+	case c.Confidence >= 0.9:
+		return "almost certain, " + percent
+	case c.Confidence >= 0.7:
+		return "likely, " + percent
+	case c.Confidence >= 0.5:
+		return "more likely than not, " + percent
+	}
+	return "a guess, " + percent
+}
+
+// Numbers writes the evidence for a person.
+func (c *Cause) Numbers() string {
+	var texts []string
+	for _, name := range slices.Sorted(maps.Keys(c.Evidence)) {
+		v := c.Evidence[name]
+		switch since, isSince := strings.CutPrefix(name, "seconds_since_"); {
+		case isSince:
+			texts = append(texts, words(since)+" "+length(v)+" ago")
+		case strings.HasSuffix(name, "_seconds"):
+			texts = append(texts, words(strings.TrimSuffix(name, "_seconds"))+" for "+length(v))
+		case strings.HasSuffix(name, "_usd"):
+			texts = append(texts, words(strings.TrimSuffix(name, "_usd"))+" "+Amount(v))
+		default:
+			texts = append(texts, words(strings.Replace(name, "_by_", " / ", 1))+" "+strconv.FormatFloat(math.Round(v*1000)/1000, 'f', -1, 64))
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Suffers says what is known of the release in use.
+func (c *Cause) Suffers(l LiteLLM) string {
+	release := "LiteLLM " + string(l.Version)
+	if l.Version == "" {
+		release = "The LiteLLM release in use, which could not be detected,"
+	}
+	switch {
+	case c.Affected == nil:
+		return "Whether " + strings.Replace(release, "The ", "the ", 1) + " suffers from it is not known."
+	case *c.Affected:
+		return release + " suffers from it."
+	}
+	return release + " is not known to suffer from it."
+}

@@ -1,0 +1,231 @@
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/cause"
+)
+
+// statuses are the HTTP statuses of a refusal by budget, by the first release that answers so.
+var statuses = []struct {
+	since  string
+	status int
+}{{"1.104.0", 422}, {"1.85.0", 429}, {"0.0.0", 400}}
+
+// status is the HTTP status of a refusal by budget; unknown where the release is.
+func status(r budget.Release) *int {
+	for _, s := range statuses {
+		if since(r, s.since) {
+			return &s.status
+		}
+	}
+	return nil
+}
+
+var numbered = regexp.MustCompile(`^v?\d+\.\d+\.\d+`)
+
+// since says that the release in use is known to be the given one or newer.
+func since(r budget.Release, version string) bool {
+	return numbered.MatchString(r.Version) && budget.CompareVersions(r.Version, version) >= 0
+}
+
+// before says that the release in use is known to be older than the given one.
+func before(r budget.Release, version string) bool {
+	return numbered.MatchString(r.Version) && budget.CompareVersions(r.Version, version) < 0
+}
+
+// refusesAt says whether a spend is refused under a cap. A key's budget, and every time window, refuses at the cap. A
+// team's refuses above it, and from 1.84.0 on at it, too, because nothing is left to reserve; a cap of 0 lets a team
+// without any spend pass.
+func (s subject) refusesAt(spend float64, limit budget.Cap, window bool) bool {
+	above := s.Entity.Entity.ID.Scope == budget.Team && !window
+	if above && (limit.BlocksByIntent() || before(s.release(), "1.84.0")) {
+		return spend > limit.High
+	}
+	return limit.ReachedBy(spend)
+}
+
+// outcome is what the next request meets at a budget.
+func (s subject) outcome(limit budget.Cap, enforced, reported budget.Optional[float64], window bool) Outcome {
+	switch {
+	case limit.State == budget.CapUnlimited:
+		return NoLimit
+	case limit.State == budget.CapUnknown || !enforced.Known:
+		return Unknown
+	case s.refusesAt(enforced.Value, limit, window):
+		if s.Row != nil && s.Row.Throttled && !window {
+			return Slowed
+		}
+		return Refused
+	case !limit.Above(enforced.Value) && limit.Low != limit.High:
+		return Unknown // it depends on an expiry that cannot be told
+	case reported.Known && limit.ReachedBy(reported.Value) && !limit.BlocksByIntent():
+		return Over
+	}
+	return Admitted
+}
+
+// nextRequest is what the next request meets, all budgets that are read taken together.
+func nextRequest(x *Explanation, in Input) NextRequest {
+	for _, e := range []*Entity{&in.Asked, in.Team} {
+		if text := disabled(e, in.Snapshot.At); text != "" {
+			return NextRequest{Outcome: Refused, Text: text}
+		}
+	}
+	n := NextRequest{Outcome: Admitted}
+	for _, b := range x.Budgets {
+		switch {
+		case b.Outcome == Refused:
+			n = NextRequest{Outcome: Refused, Status: status(in.Snapshot.Release), By: Name(b.Title())}
+			n.Text = fmt.Sprintf("It is refused by the budget of %s: %s", n.By, n.refusal(in.Snapshot.Release, b))
+			return n
+		case b.Outcome == Unknown && n.Outcome != Unknown:
+			n = NextRequest{Outcome: Unknown, Text: "Whether it is admitted cannot be told: of " + b.Title() + " the cap or what LiteLLM enforces is not known."}
+		case n.Outcome == Admitted && (b.Outcome == Slowed || b.Outcome == Over):
+			n.Outcome = b.Outcome
+		}
+	}
+	if n.Outcome == Unknown {
+		return n
+	}
+	n.Text = map[Outcome]string{
+		Admitted: "It is admitted, as far as budgets are read.",
+		Over:     "It is admitted, as far as budgets are read, although the reported spend has reached a cap.",
+		Slowed:   "It is slowed down rather than refused, if LiteLLM's budget_exceeded_throttle_percentage is set.",
+	}[n.Outcome]
+	return n
+}
+
+// refusal is what LiteLLM answers.
+func (n NextRequest) refusal(r budget.Release, b *Budget) string {
+	answer := "400 up to LiteLLM 1.84, 429 up to 1.103, 422 from 1.104 on"
+	if n.Status != nil {
+		answer = fmt.Sprint(*n.Status)
+		if r.Assumed {
+			answer += " (as in the newest known release)"
+		}
+	}
+	text := fmt.Sprintf("HTTP %s, error type budget_exceeded, %s of %s spent.", answer, amountOf(b.Enforced), amountOf(b.MaxBudget))
+	if n.Status != nil && *n.Status == 422 {
+		text += " (429 with litellm_settings.budget_exceeded_status_code: 429.)"
+	}
+	return text
+}
+
+// disabled says why an entity is refused whatever its budget.
+func disabled(e *Entity, now time.Time) string {
+	if e == nil || e.Row == nil {
+		return ""
+	}
+	switch row := e.Row; {
+	case row.Blocked:
+		return "It is refused because the " + string(row.ID.Scope) + " is blocked, whatever its budget."
+	case row.Expires.Known && !now.Before(row.Expires.Value):
+		return "It is refused because the key expired at " + clock(row.Expires.Value) + ", whatever its budget."
+	}
+	return ""
+}
+
+// Title names the budget in a sentence.
+func (b *Budget) Title() string {
+	name := string(b.Scope) + " " + Clean(b.name())
+	if b.Window != "" {
+		return "the " + string(b.Window) + " window of " + name
+	}
+	return name
+}
+
+// name is how a person calls the entity of the budget.
+func (b *Budget) name() string {
+	return cmp.Or(string(b.Alias), b.ID)
+}
+
+// text says what the two numbers of an entity's own budget come to.
+func (s subject) text(b *Budget) string {
+	e := s.Entity.Entity
+	if text := disabled(&s.Entity, s.in.Snapshot.At); text != "" {
+		return "Not judged. " + text
+	}
+	switch e.Verdict {
+	case budget.FalselyLocked:
+		return fmt.Sprintf("Falsely locked: refused at %s of %s, although the books say %s, so that %s are left.",
+			amountOf(b.Enforced), amountOf(b.MaxBudget), amountOf(b.Reported), left(b))
+	case budget.Bypassed:
+		return fmt.Sprintf("Bypassed: the books say %s of %s, and it is admitted all the same, because LiteLLM goes by %s.",
+			amountOf(b.Reported), amountOf(b.MaxBudget), amountOf(b.Enforced))
+	case budget.Diverging:
+		return fmt.Sprintf("Diverging: LiteLLM goes by %s and reports %s, which are further apart than the %s that are normal for it now.",
+			amountOf(b.Enforced), amountOf(b.Reported), amountOf(b.Tolerance))
+	}
+	switch {
+	case s.Row != nil && s.Row.Throttled:
+		return "Not judged: LiteLLM slows it down when it is over budget, rather than refusing it, and how much cannot be seen."
+	case b.Counter.State == "unreadable":
+		return "Not judged: what stands in its counter is no number."
+	case b.Reported == nil:
+		return "Not judged: LiteLLM does not tell its spend."
+	case b.Enforced == nil:
+		return "Not judged: what LiteLLM enforces is not known."
+	case b.Cap == "unknown":
+		return "Its cap is not read yet, so whether it is locked cannot be told."
+	case e.Cap.BlocksByIntent():
+		return "A cap of 0 is a deliberate block."
+	case e.Verdict == budget.NotJudged:
+		return "Not judged yet."
+	case b.Outcome == Refused:
+		return "Out of budget, by both numbers: a genuine refusal."
+	case b.Outcome == NoLimit:
+		return "It has no cap, and the two numbers agree."
+	}
+	return "The two numbers agree, as far as is normal for it now."
+}
+
+// left is what the books leave of a budget.
+func left(b *Budget) string {
+	if b.MaxBudget == nil || b.Reported == nil {
+		return "some"
+	}
+	return Amount(*b.MaxBudget - *b.Reported)
+}
+
+// windowText says what the budget of a time window comes to.
+func windowText(b *Budget) string {
+	switch {
+	case b.Outcome == Refused:
+		return "Out of budget, by the number that LiteLLM enforces. What it really spent in this time is in no API."
+	case b.Counter.State == "absent":
+		return "No counter: what LiteLLM will enforce is not known before the next request. What it spent is in no API."
+	}
+	return "What it really spent in this time is in no API."
+}
+
+// normal lists what the two numbers show that is no failure.
+func (s subject) normal() []Normal {
+	found := []Normal{}
+	for _, state := range cause.Normal(s.Entity.Entity, s.History, s.in.Snapshot.At) {
+		found = append(found, Normal{state, state.Sentence()})
+	}
+	return found
+}
+
+// summary says what matters most: what is wrong, else what refuses, else that nothing does.
+func summary(x *Explanation) string {
+	matters := worst(x.Budgets)
+	for _, b := range x.Budgets {
+		if x.Healed() && b.Outcome == Refused {
+			matters = b
+			break
+		}
+	}
+	switch {
+	case matters == x.Budgets[0]:
+		return matters.Text
+	case matters.Window != "":
+		return upper(matters.Title()) + ": " + lower(matters.Text)
+	}
+	return "Its team: " + lower(matters.Text)
+}

@@ -1,0 +1,358 @@
+package explain
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"litellm_budget_exporter/collector/budget"
+)
+
+// remedy makes a remedy for one budget; ok is false where it does nothing for it, or the release has it not.
+type remedy func(s subject, b *Budget) (r Remedy, ok bool)
+
+// remedies lists what mends the cause of an entity's own budget.
+func (s subject) remedies(b *Budget) []Remedy {
+	found := []Remedy{}
+	for _, make := range known[s.Entity.Entity.Cause].remedies {
+		if r, ok := make(s, b); ok {
+			r.First = slices.Concat([]string{}, r.First)
+			r.Commands = slices.Concat([]string{}, r.Commands)
+			r.SideEffects = slices.Concat([]string{}, r.SideEffects)
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// high says that LiteLLM enforces more than it reports.
+func high(b *Budget) bool { return b.Divergence != nil && *b.Divergence > 0 }
+
+// additive says that what finds no counter adds the row's spend to it, so that several at once multiply it.
+func (s subject) additive() bool {
+	affected := budget.Affected(s.release().Version, budget.ReseedMultiple)
+	return !affected.Known || affected.Value
+}
+
+// oneFirst is how a counter is begun without a race for it.
+const oneFirst = "then let a single request through before the rest: whoever finds no counter adds the row's spend to it, and several at once multiply it"
+
+func letExpire(s subject, b *Budget) (Remedy, bool) {
+	r := Remedy{
+		Title:   "Let the counter expire",
+		First:   []string{"Stop the client for 60 s (or for default_redis_ttl, if it is set), so that nothing writes to the counter."},
+		Changes: "The counter ends with its life, PTTL then says -2, and the next request begins it again from the row (" + amountOf(b.Reported) + "). Nothing is lost.",
+	}
+	if s.additive() {
+		r.First = append(r.First, upper(oneFirst)+".")
+	}
+	if !before(s.release(), "1.104.0") {
+		r.SideEffects = append(r.SideEffects, "From 1.104.0 on a request in flight renews the counter's life every 30 s: wait until all are answered (request_timeout at most).")
+	}
+	r.Commands = s.redis(b.Counter.Name, "PTTL")
+	return r, high(b) && !never(b) && len(r.Commands) > 0
+}
+
+func deleteCounter(s subject, b *Budget) (Remedy, bool) {
+	r := Remedy{
+		Title:    "Delete the counter",
+		Commands: s.redis(b.Counter.Name, "DEL"),
+		Changes:  "The next request begins the counter again from the row (" + amountOf(b.Reported) + ").",
+	}
+	version := s.release()
+	switch affected := budget.Affected(version.Version, budget.ReseedMultiple); {
+	case affected.Value:
+		r.First = append(r.First, "Stop the client for 60 s: in this release DEL under load seeds the counter several times again; "+oneFirst+".")
+	case !affected.Known:
+		r.First = append(r.First, "Stop the client for 60 s: 1.83.14 to 1.86.2 seed a counter several times under load, and whether the release in use does is not known; "+oneFirst+".")
+	}
+	if s.in.Snapshot.FleetCauses[budget.FlushStalled] {
+		r.First = append(r.First, "Mend the stalled flush: until the row has what was spent, a counter begun from it lets through what should be refused.")
+	}
+	if before(version, "1.84.0") {
+		r.SideEffects = append(r.SideEffects, "Each proxy may go by the old value in its memory for up to 60 s.")
+	}
+	if !before(version, "1.84.0") {
+		text := "Requests in flight settle their reservations against the new counter, which can leave it too low by as much"
+		if !before(version, "1.90.0") {
+			text += "; the next request raises it again"
+		}
+		r.SideEffects = append(r.SideEffects, text+".")
+	}
+	if names := s.windowCounters(); len(names) > 0 {
+		r.SideEffects = append(r.SideEffects, "Its time windows keep their counters: "+list(names)+".")
+	}
+	return r, len(r.Commands) > 0 && b.Counter.State != "absent"
+}
+
+// windowCounters are the full names of the counters of the entity's time windows.
+func (s subject) windowCounters() (names []string) {
+	e := s.Entity.Entity
+	for _, w := range e.Windows {
+		names = append(names, s.fullName(budget.WindowCounterName(e.ID, w.Duration)))
+	}
+	return names
+}
+
+func raiseCap(s subject, b *Budget) (Remedy, bool) {
+	if !high(b) || b.MaxBudget == nil || *b.MaxBudget <= 0 || b.Outcome != Refused {
+		return Remedy{}, false
+	}
+	raised := *b.MaxBudget + *b.Divergence
+	r := Remedy{
+		Title:   "Raise the cap until the counter is right",
+		Changes: fmt.Sprintf("The cap becomes %s, so that %s can be spent, which is what the books leave. Seen by every proxy within 60 s.", Amount(raised), left(b)),
+		SideEffects: []string{
+			"It is a real cap: once the counter is right again, " + Amount(*b.Divergence) + " more can be spent than was agreed. Put it back with the second command.",
+		},
+	}
+	own := s.ownCap()
+	if s.Row != nil && s.Row.TempIncrease.USD != 0 && b.MaxBudget != nil && own != nil {
+		raised -= *b.MaxBudget - *own // the temporary increase comes on top
+	}
+	r.Commands = []string{s.update(map[string]any{"max_budget": rounded(raised)}), s.update(map[string]any{"max_budget": own})}
+	if own == nil {
+		r.SideEffects = append(r.SideEffects, "The cap is that of a linked budget now: the entity's own wins while it has one, and null gives the linked one back.")
+	}
+	return r, true
+}
+
+// capFrom says where the cap comes from, if it is not the entity's own max_budget alone.
+func (s subject) capFrom() string {
+	r := s.Row
+	if r == nil || s.Entity.Entity.Cap.State != budget.CapKnown {
+		return ""
+	}
+	from := ""
+	if !r.MaxBudget.Known && r.Link.State == budget.LinkTo {
+		from = "that of the linked budget " + Clean(r.Link.BudgetID)
+	}
+	if inc := r.TempIncrease; inc.USD != 0 && s.in.Snapshot.At.Before(inc.ExpiresAt) {
+		if from == "" {
+			from = "its own " + amountOf(pointer(r.MaxBudget))
+		}
+		from += " and a temporary " + Amount(inc.USD) + " until " + clock(inc.ExpiresAt)
+	}
+	return from
+}
+
+// rounded is an amount without the dust of adding floats.
+func rounded(v float64) float64 { return math.Round(v*1e6) / 1e6 }
+
+// ownCap is the entity's own max_budget, nil when it has none.
+func (s subject) ownCap() *float64 {
+	if s.Row == nil {
+		return pointer(s.Entity.Entity.Cap.Exact())
+	}
+	return pointer(s.Row.MaxBudget)
+}
+
+func resetSpend(s subject, b *Budget) (Remedy, bool) {
+	e := s.Entity.Entity
+	return Remedy{
+		Title:       "Reset the spend once more",
+		Commands:    []string{s.curl("POST", "/key/"+url.PathEscape(e.ID.Value)+"/reset_spend", map[string]any{"reset_to": 0})},
+		Changes:     "Row and counter become 0.",
+		SideEffects: []string{"The " + amountOf(b.Reported) + " that were spent since the reset are forgotten.", "LiteLLM answers success even where Redis refused the write: look at the counter afterwards."},
+	}, e.ID.Scope == budget.Key && since(s.release(), "1.90.0")
+}
+
+func setSpend(s subject, b *Budget) (Remedy, bool) {
+	e := s.Entity.Entity
+	r := Remedy{
+		Title:    "Put the row right",
+		Commands: []string{s.update(map[string]any{"spend": 0})},
+		Changes:  "The row becomes 0; put what was really spent in its place, if you know it.",
+	}
+	if !since(s.release(), "1.91.0") || e.ID.Scope == budget.Team {
+		r.SideEffects = append(r.SideEffects, "The counter is not touched: delete it afterwards.")
+	}
+	return r, b.Reported != nil && *b.Reported < 0
+}
+
+func block(s subject, b *Budget) (Remedy, bool) {
+	e := s.Entity.Entity
+	field := map[budget.Scope]string{budget.Key: "key", budget.Team: "team_id"}[e.ID.Scope]
+	body := map[string]any{field: e.ID.Value}
+	return Remedy{
+		Title: "Block it, if the spending must stop at once",
+		Commands: []string{
+			s.curl("POST", "/"+string(e.ID.Scope)+"/block", body),
+			s.curl("POST", "/"+string(e.ID.Scope)+"/unblock", body),
+		},
+		Changes:     "Every request is refused with 401 until the second command.",
+		SideEffects: []string{"Clients that tell 401 from a refusal by budget see that it is another."},
+	}, b.Outcome == Over
+}
+
+func giveLife(s subject, b *Budget) (Remedy, bool) {
+	r := Remedy{
+		Title:    "Give the counter an end of life",
+		Commands: s.redis(b.Counter.Name, "EXPIRE", "60"),
+		Changes:  "The counter keeps its value for 60 s more; the first request after that begins it again from the row (" + amountOf(b.Reported) + ").",
+	}
+	if s.additive() {
+		r.First = []string{"Stop the client until it is gone; " + oneFirst + "."}
+	}
+	return r, len(r.Commands) > 0
+}
+
+func await(s subject, _ *Budget) (Remedy, bool) {
+	return Remedy{
+		Title:       "Wait",
+		Changes:     "It ends by itself when the requests in flight are answered. After ten minutes it is a false lock.",
+		SideEffects: []string{"Deleting the counter now would let the requests in flight settle against a new one and leave it too low."},
+	}, true
+}
+
+func noReservations(s subject, _ *Budget) (Remedy, bool) {
+	return Remedy{
+		Title:       "Turn reservations off",
+		Changes:     "general_settings.disable_budget_reservation: true in LiteLLM's configuration, and a restart: nothing is reserved, so nothing leaks or pins a counter.",
+		SideEffects: []string{"Requests that run side by side can overshoot a cap."},
+	}, !before(s.release(), "1.87.5") && !(since(s.release(), "1.88.0") && before(s.release(), "1.90.0"))
+}
+
+func longerTimeout(s subject, _ *Budget) (Remedy, bool) {
+	return Remedy{
+		Title:       "Give Redis longer to answer",
+		Changes:     "REDIS_SOCKET_TIMEOUT=5 in LiteLLM's environment, and a restart: it is 0.1 s otherwise, and a call that takes longer counts as failed.",
+		SideEffects: []string{"A Redis that hangs makes requests wait for as long."},
+	}, before(s.release(), "1.108.5")
+}
+
+// upgrade is to a release that does not suffer from the cause; worth a word where the one in use may.
+func upgrade(to string) remedy {
+	return func(s subject, _ *Budget) (Remedy, bool) {
+		r := Remedy{
+			Title:   "Upgrade LiteLLM",
+			Changes: "It does not happen from " + to + " on, by what was read of those releases.",
+		}
+		if before(s.release(), "1.104.0") {
+			r.SideEffects = []string{"From 1.104.0 on refusals are answered with 422: clients that retry on 429 stop retrying."}
+		}
+		first, _, _ := strings.Cut(to, " ")
+		return r, before(s.release(), first)
+	}
+}
+
+func record(s subject, _ *Budget) (Remedy, bool) {
+	return Remedy{
+		Title:    "Record it, so that somebody can tell",
+		Commands: []string{"litellm_budget_exporter explain " + quote(s.Entity.Entity.ID.Value) + " --watch --record case.yml"},
+		Changes:  "Nothing: it reads until it is over and writes both numbers over time, without names, to case.yml.",
+	}, true
+}
+
+// look is commands that show both numbers and change nothing.
+func (s subject) look(b *Budget) []string {
+	e := s.Entity.Entity
+	path := "/key/list?return_full_object=true&size=1&key_hash="
+	if e.ID.Scope == budget.Team {
+		path = "/v2/team/list?team_id="
+	}
+	commands := []string{s.curl("GET", path+url.QueryEscape(e.ID.Value), nil)}
+	return append(commands, append(s.redis(b.Counter.Name, "GET"), s.redis(b.Counter.Name, "PTTL")...)...)
+}
+
+func (s subject) update(fields map[string]any) string {
+	e := s.Entity.Entity
+	if e.ID.Scope == budget.Team {
+		fields["team_id"] = e.ID.Value
+	} else {
+		fields["key"] = e.ID.Value
+	}
+	return s.curl("POST", "/"+string(e.ID.Scope)+"/update", fields)
+}
+
+// curl is a request to LiteLLM's management API. The credential is the shell's to fill in.
+func (s subject) curl(method, path string, body map[string]any) string {
+	command := "curl"
+	if method != "GET" {
+		command += " -X " + method
+	}
+	command += " " + quote(s.in.Deployment.LiteLLMURL+path) + ` -H "Authorization: Bearer $LITELLM_MASTER_KEY"`
+	if body == nil {
+		return command
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return "" // there is nothing in it that has no JSON
+	}
+	return command + " -H 'Content-Type: application/json' -d " + quote(string(text))
+}
+
+// redis is a command to the server that holds a counter: none without a Redis. The exporter's own user may only read;
+// a password is redis-cli's to ask for.
+func (s subject) redis(name string, command ...string) []string {
+	r := s.in.Deployment.Redis
+	if r == nil || len(r.Addresses) == 0 {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(r.Addresses[0])
+	if err != nil {
+		host, port = r.Addresses[0], "6379"
+	}
+	words := []string{"redis-cli"}
+	switch {
+	case r.Mode == "sentinel":
+		words = append(words, fmt.Sprintf("$(redis-cli -h %s -p %s SENTINEL get-master-addr-by-name %s | xargs printf -- '-h %%s -p %%s')",
+			quote(host), quote(port), quote(r.MasterName)))
+	default:
+		words = append(words, "-h", quote(host), "-p", quote(port))
+	}
+	if r.Mode == "cluster" {
+		words = append(words, "-c")
+	}
+	if r.TLS {
+		words = append(words, "--tls")
+	}
+	if r.DB != 0 {
+		words = append(words, "-n", strconv.Itoa(r.DB))
+	}
+	words = append(words, command[0], quote(name))
+	return []string{strings.Join(append(words, command[1:]...), " ")}
+}
+
+// quote is a word as a shell takes it.
+func quote(word string) string {
+	plain := func(r rune) bool {
+		return r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.:/@%+,=", r))
+	}
+	switch {
+	case word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0:
+		return word
+	case strings.IndexFunc(word, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) >= 0:
+		return ansiQuote(word)
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// ansiQuote writes byte for byte what is not printable, in the form that bash and zsh know.
+func ansiQuote(word string) string {
+	var text strings.Builder
+	text.WriteString("$'")
+	for _, c := range []byte(word) {
+		switch {
+		case c == '\'' || c == '\\':
+			text.WriteByte('\\')
+			text.WriteByte(c)
+		case c < ' ' || c > '~':
+			fmt.Fprintf(&text, `\x%02x`, c)
+		default:
+			text.WriteByte(c)
+		}
+	}
+	text.WriteByte('\'')
+	return text.String()
+}
+
+func never(b *Budget) bool { return b.Counter.TTL != nil && *b.Counter.TTL < 0 }
+
+func upper(text string) string { return strings.ToUpper(text[:1]) + text[1:] }

@@ -1,0 +1,268 @@
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"unicode/utf8"
+
+	"litellm_budget_exporter/collector/budget"
+)
+
+// lineWidth is where lines of text for a terminal end at the latest; commands stay whole, so that they can be copied.
+const lineWidth = 100
+
+// WriteText writes the explanation for a person at a terminal.
+func (x *Explanation) WriteText(w io.Writer) error {
+	t := &text{}
+	t.line("%s", x.heading())
+	t.line("%s, read at %s. All amounts are US dollars.", x.LiteLLM.name(), clock(x.At))
+	t.line("")
+	t.paragraph("", x.Summary)
+	t.paragraph("", "The next request: "+lower(x.Next.Text))
+	for _, problem := range x.Problems {
+		t.paragraph("! ", problem)
+	}
+	t.line("")
+	t.table(x.Budgets)
+	for _, b := range x.Budgets {
+		t.budget(x, b)
+	}
+	t.line("")
+	for _, r := range x.Refusals {
+		t.paragraph("", "In LiteLLM's log: "+r.Text())
+	}
+	if len(x.Refusals) > 0 {
+		t.line("")
+	}
+	t.paragraph("", "Not read, and able to refuse the next request as well: budgets of "+list(spaced(x.NotRead))+".")
+	_, err := io.WriteString(w, t.String())
+	return err
+}
+
+// heading names the entity.
+func (x *Explanation) heading() string {
+	heading := string(x.Scope) + " " + Clean(x.ID)
+	if x.Alias != "" {
+		heading = fmt.Sprintf("%s %s (%s)", x.Scope, Clean(string(x.Alias)), Clean(x.ID))
+	}
+	if x.Team != "" {
+		heading += " of team " + Clean(string(cmp.Or(x.TeamName, x.Team)))
+	}
+	return heading
+}
+
+func (l LiteLLM) name() string {
+	switch {
+	case l.Version == "":
+		return "LiteLLM (release not detected; the rules of the newest known one are taken)"
+	case l.Assumed:
+		return "LiteLLM " + string(l.Version) + " (newer than what is known; the rules of the newest known release are taken)"
+	}
+	return "LiteLLM " + string(l.Version)
+}
+
+// text is what is written.
+type text struct{ strings.Builder }
+
+func (t *text) line(format string, args ...any) { fmt.Fprintf(t, format+"\n", args...) }
+
+// paragraph writes words in lines of a width, all of them indented as far as the first one's mark.
+func (t *text) paragraph(mark, words string) {
+	indent := strings.Repeat(" ", utf8.RuneCountInString(mark))
+	line := mark
+	empty := true
+	for _, word := range strings.Fields(words) {
+		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > lineWidth {
+			t.line("%s", line)
+			line, empty = indent, true
+		}
+		if !empty {
+			line += " "
+		}
+		line += word
+		empty = false
+	}
+	t.line("%s", line)
+}
+
+// table writes all budgets side by side.
+func (t *text) table(budgets []*Budget) {
+	table := tabwriter.NewWriter(t, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "budget\treported\tenforced\tcap\tdivergence\tcounter lives\tnext request\t")
+	for _, b := range budgets {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", b.Label(), b.ReportedText(), b.EnforcedText(), b.CapText(), b.DivergenceText(), b.LifeText(), words(string(b.Outcome)))
+	}
+	_ = table.Flush() // a strings.Builder takes everything
+}
+
+// Label names the budget in a table.
+func (b *Budget) Label() string {
+	if b.Window != "" {
+		return string(b.Scope) + ", " + string(b.Window) + " window"
+	}
+	return string(b.Scope)
+}
+
+// ReportedText is the reported spend; that of a time window is in no API.
+func (b *Budget) ReportedText() string {
+	if b.Window != "" {
+		return "in no API"
+	}
+	return amountOf(b.Reported)
+}
+
+// EnforcedText is the enforced spend.
+func (b *Budget) EnforcedText() string { return amountOf(b.Enforced) }
+
+// DivergenceText is the divergence, with its sign.
+func (b *Budget) DivergenceText() string {
+	if b.Window != "" {
+		return "unknown"
+	}
+	return signed(b.Divergence)
+}
+
+// CapText is the cap in force.
+func (b *Budget) CapText() string {
+	if b.MaxBudget != nil {
+		return Amount(*b.MaxBudget)
+	}
+	if b.Cap == "known" {
+		return "in doubt"
+	}
+	return b.Cap
+}
+
+// LifeText is how long the counter still lives.
+func (b *Budget) LifeText() string {
+	switch {
+	case b.Counter.State != "present":
+		return b.Counter.State
+	case b.Counter.TTL == nil: // of a time window
+		return "present"
+	case *b.Counter.TTL < 0:
+		return "for ever"
+	}
+	return length(*b.Counter.TTL)
+}
+
+// budget writes what there is to say about one budget, if the table does not say it all.
+func (t *text) budget(x *Explanation, b *Budget) {
+	t.line("")
+	text := b.Text
+	if text == x.Summary {
+		text = "" // it stands above
+	}
+	t.paragraph("", upper(b.Title())+". "+text)
+	for _, n := range b.Normal {
+		t.paragraph("  ", "Normal: "+lower(n.Text))
+	}
+	if b.CapFrom != "" {
+		t.paragraph("  ", "Cap: "+string(b.CapFrom)+".")
+	}
+	if b.ResetAt != nil {
+		t.paragraph("  ", "Reset: "+clock(*b.ResetAt)+".")
+	}
+	if b.Cause != nil {
+		t.cause(x, b)
+	}
+	if b.Window != "" && b.Outcome != Refused {
+		return
+	}
+	if b.Cause != nil || b.Outcome == Refused || b == x.Budgets[0] {
+		t.line("")
+		t.line("  Look for yourself; this changes nothing:")
+		for _, c := range b.Look {
+			t.line("    %s", c)
+		}
+	}
+	if len(b.Remedies) == 0 {
+		return
+	}
+	t.line("")
+	t.line("  What mends it. Nothing of this was run, and the exporter's own credentials may only read:")
+	for i, r := range b.Remedies {
+		t.remedy(strconv.Itoa(i+1), r)
+	}
+}
+
+func (t *text) cause(x *Explanation, b *Budget) {
+	c := b.Cause
+	name := string(c.Name)
+	if sure := c.Sure(); sure != "" {
+		name += " (" + sure + ")"
+	}
+	t.line("")
+	t.paragraph("  Why: ", name+". "+c.Text)
+	if numbers := c.Numbers(); numbers != "" {
+		t.paragraph("  Evidence: ", numbers+".")
+	}
+	if c.Name == budget.Unexplained {
+		return
+	}
+	t.paragraph("  Releases: ", c.Suffers(x.LiteLLM)+" Affected: "+c.Releases+".")
+	if len(c.Issues) > 0 {
+		t.paragraph("  Issues: ", "BerriAI/litellm "+list(c.IssueNames())+".")
+	}
+}
+
+// Text tells a refusal in a sentence.
+func (r Refusal) Text() string {
+	whose := "a budget that LiteLLM did not name"
+	if r.Scope != "" {
+		whose = "the budget of " + words(string(r.Scope))
+		if r.Window != "" {
+			whose = "the " + string(r.Window) + " window of " + words(string(r.Scope))
+		}
+		if r.ID != "" {
+			whose += " " + shortened(string(r.ID))
+		}
+	}
+	return fmt.Sprintf("refused at %s by %s, at %s of %s.", clock(r.At), whose, amountOf(r.Enforced), amountOf(r.Cap))
+}
+
+// shortened is an id with the rest of a hash left out.
+func shortened(id string) string {
+	if len(id) == 64 {
+		return id[:12] + "…"
+	}
+	return Clean(id)
+}
+
+// IssueNames are the numbers of the issues as people write them.
+func (c *Cause) IssueNames() []string {
+	names := make([]string, len(c.Issues))
+	for i, n := range c.Issues {
+		names[i] = "#" + strconv.Itoa(n)
+	}
+	return names
+}
+
+func (t *text) remedy(number string, r Remedy) {
+	t.line("")
+	t.line("  %s. %s", number, r.Title)
+	for _, first := range r.First {
+		t.paragraph("     First: ", first)
+	}
+	for _, c := range r.Commands {
+		t.line("       %s", c)
+	}
+	t.paragraph("     Changes: ", r.Changes)
+	for _, effect := range r.SideEffects {
+		t.paragraph("     Mind: ", effect)
+	}
+}
+
+func spaced(labels []string) []string {
+	texts := make([]string, len(labels))
+	for i, l := range labels {
+		texts[i] = words(l)
+	}
+	return texts
+}
+
+func lower(text string) string { return strings.ToLower(text[:1]) + text[1:] }
