@@ -2,6 +2,7 @@ package casebook_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,7 +74,9 @@ func TestScore(t *testing.T) {
 		scores[c] = &score{}
 	}
 	hasty := 0
-	for name, c := range cases(t) {
+	all := cases(t)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		c := all[name]
 		r := c.Replay()
 		for i, e := range c.Entities {
 			want, got := e.Expect.Cause, told(r.Entities[i])
