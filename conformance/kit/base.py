@@ -1,0 +1,32 @@
+"""What every part of the kit needs: where things are, and how it ends with a reason."""
+import os
+import pathlib
+import re
+import socket
+import sys
+
+KIT = pathlib.Path(__file__).resolve().parent
+CACHE = pathlib.Path(os.environ.get('LITELLM_CONFORMANCE_CACHE')
+                     or pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache') / 'litellm-conformance')
+
+# Status of this command when something it needs is not to be had, as opposed to something that does not work.
+UNAVAILABLE = 69
+
+
+def end(reason, status=1):
+    print('litellm: ' + reason, file=sys.stderr)
+    raise SystemExit(status)
+
+
+def refuse_compromised(release):
+    """1.82.7 and 1.82.8 stole credentials by a .pth start-up file; 1.107.x is said to be compromised as well."""
+    if not re.fullmatch(r'\d+\.\d+\.\d+', release):
+        end('"%s" is no release: want one like 1.84.0' % release)
+    if release in ('1.82.7', '1.82.8') or release.startswith('1.107.'):
+        end('LiteLLM %s is compromised, or said to be, and is not installed by this kit' % release)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
