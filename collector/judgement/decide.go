@@ -82,10 +82,10 @@ func (j *Judge) suspect(t *Track, a assessment, at time.Time) {
 }
 
 // expired says that a suspected false lock is no longer shown because its counter, as read now, has expired
-// since: it is gone, or was seeded anew. A counter that was read before the row only, which a reset may have changed
-// since, proves nothing.
+// since: it is gone, or was seeded anew. A suspicion that began with a row, beside a counter read before it, proves
+// nothing until the counter is read: the row may have been reset.
 func (s *suspicion) expired(now budget.Counter) bool {
-	if s.counter.ReadAt.Before(s.row.ReadAt) {
+	if s.counter.ReadAt.Before(s.since) {
 		return false
 	}
 	ranOut := s.counter.TTL != budget.NoExpiry && now.ReadAt.Sub(s.counter.ReadAt) >= s.counter.TTL
@@ -116,10 +116,17 @@ func (j *Judge) count(t *Track, at time.Time) {
 // decideDivergence calls an entity diverging once the divergence was in every reading for long enough, or its
 // counter or row is such that no time could make it right.
 func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
-	if !a.diverges {
+	switch {
+	case !a.diverges:
 		t.divergingSince = time.Time{}
-	} else if t.divergingSince.IsZero() {
+	case t.divergingSince.IsZero():
 		t.divergingSince = at
+	}
+	// A rise that could have been spend until now, and was not, has been wrong from its first reading on.
+	if a.diverges && t.motion != nil {
+		if since := t.motion.wrongSince(a.tolerance.Value); !since.IsZero() && since.Before(t.divergingSince) {
+			t.divergingSince = since
+		}
 	}
 	if !j.entering {
 		return
