@@ -166,7 +166,8 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fell boo
 			h.jump = step{now.ReadAt, is - was, reported}
 		}
 	}
-	if math.IsNaN(reported) || is >= reported-cent || !cameBack && (is >= was || was < reported-cent) {
+	// One that was far below already did not fall now; a little below is a row that was read again since.
+	if math.IsNaN(reported) || is >= reported-cent || !cameBack && (is >= was || reported-was > (reported-is)/2) {
 		return false
 	}
 	h.fall = fall{at: now.ReadAt, from: was, to: is, reported: reported, begun: cameBack}

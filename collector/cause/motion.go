@@ -105,7 +105,7 @@ func low(f Facts) (finding, bool) {
 	case h.onset:
 	case f.can(budget.GhostRefund) && (h.justReset(h.calm.at) || h.justCameBack(h.calm.at)):
 		return finding{budget.GhostRefund, 0.7, []budget.Evidence{{Name: "refund_usd", Value: -f.divergence()}, f.since("seconds_since_agreement", h.calm.at)}}, true
-	case fell.at.Before(h.calm.at) && f.can(budget.Undercount):
+	case (fell.at.Before(h.calm.at) || fell.slight()) && f.can(budget.Undercount):
 		return finding{budget.Undercount, 0.6, []budget.Evidence{
 			{Name: "spent_since_agreement_usd", Value: f.Reported - h.calm.reported}, f.since("seconds_since_agreement", h.calm.at),
 		}}, true
@@ -124,11 +124,15 @@ func (h *History) resetFailed() bool {
 }
 
 // fleetWide says that most counters fell in one reading, or a good part of many. Of a counter that was not seen to
-// fall, because it came back or its entity is new, several are needed: Redis is but one of the reasons for one.
+// fall, because it came back or its entity is new, or that fell by little, several are needed: Redis is but one of
+// the reasons for one.
 func (f fall) fleetWide() bool {
 	seen := !f.begun && !math.IsNaN(f.from)
-	return seen && f.fell*2 > f.counted || f.fell >= 3 && f.fell*10 >= f.counted
+	return seen && !f.slight() && f.fell*2 > f.counted || f.fell >= 3 && f.fell*10 >= f.counted
 }
+
+// slight says that the counter was seen to fall by no more than the cost of some requests can be.
+func (f fall) slight() bool { return !f.begun && f.from-f.to < f.reported/10 }
 
 // confidence in that it was Redis that lost them: a single counter proves little.
 func (f fall) confidence() float64 { return min(0.3+0.2*float64(f.fell), 0.9) }
