@@ -133,6 +133,7 @@ var listening = regexp.MustCompile(`Listening on" address=(\S+)`)
 
 // TestPrometheusStartsAsMounted gives a real Prometheus what the compose file mounts, and asks it what it has understood.
 func TestPrometheusStartsAsMounted(t *testing.T) {
+	t.Parallel()
 	project := projects(t)["demo.yaml"]
 	config := filepath.Join(mounted(t, project.Services["prometheus"], "/etc/prometheus"), "prometheus.yml")
 	run(t, exec.Command(installed(t, "promtool", "prometheus"), "check", "config", config))
@@ -239,6 +240,7 @@ func TestComposeAlertmanager(t *testing.T) {
 
 // TestPagerPrintsWhatToDo sends the pager what Alertmanager would.
 func TestPagerPrintsWhatToDo(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	script := strings.Replace(readFile(t, example("compose", "pager.py")), `("", 8080)`, `("127.0.0.1", `+port+`)`, 1)
 	log, _ := start(t, exec.Command(installed(t, "python3", "python3"), "-u", "-c", script))

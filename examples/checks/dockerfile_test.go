@@ -6,10 +6,12 @@ import (
 	"debug/elf"
 	"encoding/json"
 	"fmt"
+	"go/version"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -141,8 +143,28 @@ func compile(t *testing.T, sources string) (dir string) {
 	return dir
 }
 
+var (
+	golangImage = regexp.MustCompile(`^golang:([\d.]+)`)
+	goDirective = regexp.MustCompile(`(?m)^go ([\d.]+)$`)
+)
+
+// TestImageHasTheGoThatTheModuleAsksFor: the golang images fetch no newer one.
+func TestImageHasTheGoThatTheModuleAsksFor(t *testing.T) {
+	asked := goDirective.FindStringSubmatch(readFile(t, repository+"/go.mod"))
+	for _, stage := range stages(t) {
+		if has := golangImage.FindStringSubmatch(stage.BaseName); has != nil {
+			if asked == nil || version.Compare("go"+has[1], "go"+asked[1]) < 0 {
+				t.Errorf("%s is older than go.mod asks for: %v", stage.BaseName, asked)
+			}
+			return
+		}
+	}
+	t.Error("no stage is made from a golang image")
+}
+
 // TestImage builds the image as far as it goes without base images, and starts what is in it.
 func TestImage(t *testing.T) {
+	t.Parallel()
 	sources := buildContext(t)
 	built := compile(t, sources)
 	const program = "litellm_budget_exporter"
@@ -188,10 +210,13 @@ func TestImage(t *testing.T) {
 	}
 
 	container := strings.TrimSpace(run(t, b.command("from", "image")))
-	version := run(t, b.command("run", "--isolation=chroot", container, "--", config.Entrypoint[0], "--version"))
+	if got, want := files(t, strings.TrimSpace(run(t, b.command("mount", container)))), []string{"etc/ssl/certs/ca-certificates.crt", program, "wget"}; !slices.Equal(got, want) {
+		t.Errorf("the image holds %v, want %v", got, want)
+	}
+	printed := run(t, b.command("run", "--isolation=chroot", container, "--", config.Entrypoint[0], "--version"))
 	for _, want := range []string{"version 1.2.3", "0123456789abcdef", "2026-01-01T00:00:00Z"} {
-		if !strings.Contains(version, want) {
-			t.Errorf("--version says no %q:\n%s", want, version)
+		if !strings.Contains(printed, want) {
+			t.Errorf("--version says no %q:\n%s", want, printed)
 		}
 	}
 
@@ -211,6 +236,21 @@ func TestImage(t *testing.T) {
 	if healthy() {
 		t.Error("the health check succeeds after the exporter has ended")
 	}
+}
+
+// files are all files below a directory.
+func files(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			names = append(names, name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }
 
 func elfLibraries(program string) ([]string, error) {

@@ -48,6 +48,7 @@ func kind(t *testing.T, object string) string {
 // TestKubernetesAcceptsTheObjects has kubectl-validate check Kubernetes' own kinds as an API server would, with the oldest and the
 // newest schemas that it has built in.
 func TestKubernetesAcceptsTheObjects(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for name, object := range objects(t) {
 		if k := kind(t, object); k != "ServiceMonitor" && k != "PrometheusRule" {
