@@ -149,8 +149,18 @@ func TestEveryAlertHasItsRunbook(t *testing.T) {
 				t.Errorf("runbooks/%s has no section %q", name, section)
 			}
 		}
+		for _, link := range linkToRunbook.FindAllStringSubmatch(string(content), -1) {
+			if !want[link[1]] {
+				t.Errorf("runbooks/%s links to %s, which is no runbook", name, link[1])
+			}
+		}
+		if !strings.Contains(string(content), "https://github.com/BerriAI/litellm/") {
+			t.Errorf("runbooks/%s links to no report upstream", name)
+		}
 	}
 }
+
+var linkToRunbook = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 
 // plain is what Prometheus 2.42, Prometheus 3, vmalert and Mimir all know and take for the same.
 var plain = []string{
