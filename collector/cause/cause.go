@@ -23,8 +23,8 @@ type Facts struct {
 	Immortal  bool                           // without expiry in two readings running
 	PinnedFor budget.Optional[time.Duration] // for how long the counter has stood at the cap; unknown while it does not
 
-	FlushStalled bool     // the whole fleet's rows stand still
-	History      *History // nil: nothing but this one look
+	RowsStandStill bool     // those of the whole fleet, though several entities spend
+	History        *History // nil: nothing but this one look
 }
 
 // finding is a cause that was recognised.

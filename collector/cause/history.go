@@ -180,7 +180,7 @@ func (h *History) Agrees(at time.Time) {
 	h.calmAt(at)
 }
 
-// Stalled takes in that the rows of the whole fleet stand still.
+// Stalled takes in that the rows of the whole fleet have stood still for so long that nothing is brought to them.
 func (h *History) Stalled() { h.stalled = true }
 
 func (h *History) calmAt(at time.Time) {

@@ -21,8 +21,8 @@ const (
 // have nothing to do with the row; requests that are counted twice make it climb at the pace of the spending.
 func climbing(f Facts) (finding, bool) {
 	h, d := f.History, f.divergence()
-	// What did not reach the rows while they stood still may never do so: then the counter is right.
-	if h == nil || d <= 0 || f.FlushStalled || h.stalled {
+	// What does not reach any row may be on its way to all of them; and if it never does, the counter is right.
+	if h == nil || d <= 0 || f.RowsStandStill || h.stalled {
 		return finding{}, false
 	}
 	base, steps, largest := h.climbedFrom()

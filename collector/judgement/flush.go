@@ -57,8 +57,11 @@ func (f *flush) counter(t *Track, before, now budget.Counter) {
 	}
 }
 
+// suspected says that several entities went on spending while no row moved: a standstill, or not yet the time to write.
+func (f *flush) suspected() bool { return f.spenders >= stalledEntities }
+
 // stalled says that the flush has been at a standstill for long enough to be told.
 func (f *flush) stalled(now time.Time, unwrittenFor time.Duration) bool {
 	least := max(shortestStall, unwrittenFor)
-	return f.spenders >= stalledEntities && now.Sub(f.since) >= least && f.unmoved.Sub(f.since) >= least
+	return f.suspected() && now.Sub(f.since) >= least && f.unmoved.Sub(f.since) >= least
 }

@@ -55,13 +55,13 @@ func (j *Judge) facts(t *Track, a assessment, now time.Time) cause.Facts {
 		Now: now, Release: j.release, Scope: t.row.ID.Scope,
 		Reported: t.row.Spend.Value, Enforced: a.enforced.Value, Tolerance: a.tolerance.Value,
 		Counter: t.counter, Cap: a.cap, Immortal: t.immortal,
-		FlushStalled: j.FlushStalled(now), History: t.history,
+		RowsStandStill: j.flush.suspected(), History: t.history,
 	}
 	if a.pinned {
 		f.PinnedFor = budget.Some(now.Sub(t.pinnedSince))
 	}
 	if t.history != nil {
-		if f.FlushStalled {
+		if j.FlushStalled(now) {
 			t.history.Stalled()
 		}
 		if cycle := j.falls.around(t.history.FallenAt()); cycle.counted > 0 {
