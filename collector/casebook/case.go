@@ -28,6 +28,8 @@ type Case struct {
 	Intervals Intervals `yaml:"intervals,omitempty"`
 	Tolerance Tolerance `yaml:"tolerance,omitempty"`
 	Entities  []*Entity `yaml:"entities"`
+
+	FleetCause budget.FleetCause `yaml:"fleet_cause,omitempty"` // what must be told of the fleet at some time
 }
 
 // Intervals are the exporter's reading intervals while the case was recorded.

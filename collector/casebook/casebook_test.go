@@ -93,6 +93,7 @@ func TestReadErrors(t *testing.T) {
 		{"expect:", "expects:", "field expects not found"},
 		{"format: 1", "format: 2", "this program reads format 1"},
 		{"title: t", "title: ''", "title is missing"},
+		{"title: t", "title: t\nfleet_cause: no_shared_counters", "only flush_stalled can be told"},
 		{"scope: key", "scope: user", `scope is "user"`},
 		{"id: key-1", "id: ''", "a key has no id"},
 		{"max_budget: 10", "max_budget: absent", "max_budget cannot be absent"},

@@ -28,6 +28,8 @@ type Replay struct {
 	Release  budget.Release
 	End      time.Time // of the last reading
 	Entities []*Replayed
+
+	FlushStalled bool // told of the fleet at some time
 }
 
 // Replayed is one entity of a case judged again.
@@ -83,6 +85,7 @@ func (c *Case) ReplayThrough(world func(Seen) Seen) *Replay {
 	for _, e := range events {
 		e.of.take(j, world(e.seen))
 		r.End = e.seen.At
+		r.FlushStalled = r.FlushStalled || j.FlushStalled(r.End)
 	}
 	return r
 }
@@ -238,6 +241,9 @@ func (r *Replay) Check() error {
 			id := p.Track.Row().ID
 			wrong = append(wrong, fmt.Errorf("%s %s: %w", id.Scope, id.Value, err))
 		}
+	}
+	if want := r.Case.FleetCause; want == budget.FlushStalled && !r.FlushStalled {
+		wrong = append(wrong, fmt.Errorf("%s is never told of the fleet", want))
 	}
 	return errors.Join(wrong...)
 }

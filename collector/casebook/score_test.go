@@ -78,6 +78,9 @@ func TestScore(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		c := all[name]
 		r := c.Replay()
+		if r.FlushStalled && c.FleetCause != budget.FlushStalled {
+			t.Errorf("%s: the fleet's flush is called stalled", name)
+		}
 		for i, e := range c.Entities {
 			want, got := e.Expect.Cause, told(r.Entities[i])
 			if e.Expect.Verdict != budget.OK && want == budget.NoCause {

@@ -17,6 +17,8 @@ func (c *Case) validate() error {
 		return errors.New("title is missing")
 	case len(c.Entities) == 0:
 		return errors.New("entities: there is none")
+	case c.FleetCause != "" && c.FleetCause != budget.FlushStalled:
+		return fmt.Errorf("fleet_cause is %q; only %s can be told from a case", c.FleetCause, budget.FlushStalled)
 	}
 	for name, s := range map[string]Span{
 		"intervals.inventory": c.Intervals.Inventory, "intervals.counters": c.Intervals.Counters, "tolerance.write_lag": c.Tolerance.WriteLag,
