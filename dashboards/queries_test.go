@@ -1,7 +1,6 @@
 package dashboards
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,16 +8,15 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"litellm_budget_exporter/collector"
+	"litellm_budget_exporter/conformance/programs"
 	"litellm_budget_exporter/examples/simulator"
 )
 
@@ -160,7 +158,7 @@ func checkNames(t *testing.T, q query, names map[string][]string) {
 
 // rare are the queries that the demo gives nothing to show for, and why. They must be understood all the same.
 var rare = map[string]string{
-	"fleet.json, Refusals seen in this period A":          "refusals are read where there is no Redis only, and the demo has one",
+	"fleet.json, Refusals seen in this period A":          "the demo has a Redis, and then the refusals of the whole fleet are not read",
 	"exporter.json, Spend on its way, and odd counters A": "the demo's LiteLLM writes its spend at once, without a buffer in Redis",
 }
 
@@ -171,17 +169,17 @@ const patience = 4 * time.Minute
 // there were two replicas with target labels of their own, and an exporter that reaches neither of its sources.
 func TestQueriesReturnSeries(t *testing.T) {
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "litellm_budget_exporter")
-	build := exec.Command(installed(t, "go", "golang"), "build", "-o", binary, "../cmd/litellm_budget_exporter")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	unreachable := filepath.Join(dir, "unreachable.yml")
+	if err := os.WriteFile(unreachable, []byte(`
+litellm: {url: "http://127.0.0.1:1", api_key: none}
+redis: {url: "redis://127.0.0.1:1"}
+`), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	demo := launch(t, nil, binary, "demo", "--web.listen-address=127.0.0.1:0")
-	cut := launch(t, []string{"LITELLM_URL=http://127.0.0.1:1", "LITELLM_API_KEY=none", "REDIS_URL=redis://127.0.0.1:1"},
-		binary, "--web.listen-address=127.0.0.1:0")
-	config := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, `
+	exporter := programs.Exporter(t)
+	demo := programs.Start(t, exporter, "demo", "--web.listen-address=127.0.0.1:0")
+	cut := programs.Start(t, exporter, "--config.file="+unreachable, "--web.listen-address=127.0.0.1:0")
+	p := promAPI("http://" + programs.Prometheus(t, dir, fmt.Sprintf(`
 global: {scrape_interval: 1s}
 scrape_configs:
   - job_name: demo
@@ -191,11 +189,8 @@ scrape_configs:
         labels: {instance: replica, pod: exporter-1}
   - job_name: cut
     static_configs: [{targets: [%[2]q]}]
-`, demo, cut), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p := promAPI("http://" + launch(t, nil, installed(t, "prometheus", "prometheus"),
-		"--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "tsdb"), "--web.listen-address=127.0.0.1:0"))
+`, demo.Address, cut.Address)).Address)
+	p.becomesReady(t)
 
 	// An entity's panel shows something for one of these at least.
 	ids := []string{simulator.DemoKey(simulator.FalselyLockedAlias), simulator.BypassedTeamID, simulator.DemoKey("payments-chat")}
@@ -244,7 +239,7 @@ func checkReplicas(t *testing.T, p promAPI, d *dashboard) {
 		}
 		delete(want, q.where)
 		expr := fmt.Sprintf(format, strings.ReplaceAll(q.expr, "$job", "demo"))
-		if series, err := p.ask("query", url.Values{"query": {expr}}); err != nil || len(series) != 1 {
+		if series, err := p.ask(expr); err != nil || len(series) != 1 {
 			t.Errorf("%s: %s gives %v, %v, want one series", q.where, expr, series, err)
 		}
 	}
@@ -265,7 +260,7 @@ func checkEntityVariable(t *testing.T, p promAPI, d *dashboard) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		series, err := p.ask("query", url.Values{"query": {strings.ReplaceAll(asExpression(v.Query.Query), "$job", "demo")}})
+		series, err := p.ask(strings.ReplaceAll(asExpression(v.Query.Query), "$job", "demo"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -292,9 +287,21 @@ func checkEntityVariable(t *testing.T, p promAPI, d *dashboard) {
 // promAPI is the address of a Prometheus.
 type promAPI string
 
+// becomesReady waits until the Prometheus takes questions: it listens a while before.
+func (p promAPI) becomesReady(t *testing.T) {
+	t.Helper()
+	var problem error
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if problem = p.understands("vector(1)"); problem == nil {
+			return
+		}
+	}
+	t.Fatalf("Prometheus does not get ready: %v", problem)
+}
+
 // understands says whether the expression has an answer at all, an empty one included.
 func (p promAPI) understands(expr string) error {
-	_, err := p.ask("query", url.Values{"query": {expr}})
+	_, err := p.ask(expr)
 	return err
 }
 
@@ -305,7 +312,7 @@ func (p promAPI) answers(t *testing.T, where string, expressions []string, deadl
 	for {
 		var problem error
 		for _, expr := range expressions {
-			series, err := p.ask("query", url.Values{"query": {expr}})
+			series, err := p.ask(expr)
 			if err == nil && len(series) > 0 {
 				return
 			}
@@ -320,8 +327,8 @@ func (p promAPI) answers(t *testing.T, where string, expressions []string, deadl
 }
 
 // ask returns the labels of every series of the answer.
-func (p promAPI) ask(what string, values url.Values) ([]map[string]string, error) {
-	response, err := http.PostForm(string(p)+"/api/v1/"+what, values)
+func (p promAPI) ask(expr string) ([]map[string]string, error) {
+	response, err := http.PostForm(string(p)+"/api/v1/query", url.Values{"query": {expr}})
 	if err != nil {
 		return nil, err
 	}
@@ -340,74 +347,11 @@ func (p promAPI) ask(what string, values url.Values) ([]map[string]string, error
 		return nil, fmt.Errorf("%s: %w", body, err)
 	}
 	if answer.Status != "success" {
-		return nil, fmt.Errorf("%s: %s", values.Get("query"), answer.Error)
+		return nil, fmt.Errorf("%s: %s", expr, answer.Error)
 	}
 	var series []map[string]string
 	for _, r := range answer.Data.Result {
 		series = append(series, r.Metric)
 	}
 	return series, nil
-}
-
-// installed finds a program, or fails the test saying which Debian package has it.
-func installed(t *testing.T, program, pkg string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		t.Fatalf("%s is not in PATH; install Debian's package %s (apt-get install %s)", program, pkg, pkg)
-	}
-	return path
-}
-
-// launch starts a program with a web server of exporter-toolkit, and returns the address of which its log tells. It
-// is killed at the end of the test.
-func launch(t *testing.T, environment []string, program string, args ...string) (address string) {
-	t.Helper()
-	cmd := exec.Command(program, args...)
-	cmd.Env = append(os.Environ(), environment...)
-	var output log
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = cmd.Wait() // it ends by being killed
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // fails only when it has ended already
-		<-ended
-	})
-	listening := regexp.MustCompile(`msg="Listening on" address=(\S+)`)
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if found := listening.FindStringSubmatch(output.String()); found != nil {
-			return found[1]
-		}
-		select {
-		case <-ended:
-			t.Fatalf("%s ended at its start; its log:\n%s", program, &output)
-		default:
-		}
-	}
-	t.Fatalf("%s does not listen; its log:\n%s", program, &output)
-	return ""
-}
-
-// log is the output of a program, which is read while the program writes.
-type log struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (l *log) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.Write(b)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.String()
 }
