@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ import (
 // onset, once.
 func TestRecordedLockoutPagesOnce(t *testing.T) {
 	t.Parallel()
-	incident := loadIncident(t)
+	incident := load(t, "incident-reseed")
 	var tests []promtoolTest
 	for onset := 300 * time.Second; onset < 315*time.Second; onset += 5 * time.Second {
 		for reading := time.Duration(0); reading < 15*time.Second; reading += 5 * time.Second {
@@ -59,54 +60,102 @@ const (
 	replayed     = 15 * time.Minute
 )
 
-// incident is the recording: what LiteLLM reported and what the counter held, every two seconds.
-type incident []struct {
-	T        float64 // seconds
-	Reported float64
-	Counter  *string
-	PTTL     int `json:"pttl_ms"`
+// TestRoutineDoesNotPage goes through what happens every day: there must be nothing that pages, however it lies to the readings.
+func TestRoutineDoesNotPage(t *testing.T) {
+	for name, story := range map[string]story{
+		"reservations of cancelled requests stand at the cap, on a real 1.84.0": load(t, "scenario-cancel"),
+		"a budget is reset on a real 1.84.0, and requests go on":                load(t, "scenario-reset-job"),
+		"a budget is used up while spend is written once a minute":              usedUp(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for onset := 300 * time.Second; onset < 315*time.Second; onset += time.Second {
+				if exported := story.readEvery15Seconds(onset, 0); len(exported) > 0 {
+					t.Errorf("%v after its onset: seen falsely locked", exported[0].from-onset)
+				}
+			}
+		})
+	}
 }
 
-func loadIncident(t *testing.T) incident {
+// usedUp is a key that spends 2 cents a second until its 10 USD are spent, while LiteLLM writes the row once a minute. A minute later
+// its counter expires.
+func usedUp() (s story) {
+	const limit, rate, flush, life = 10.0, 0.02, 60, 60
+	spent := func(second int) float64 { return min(limit, rate*float64(second)) }
+	for second := range 900 {
+		now := moment{T: float64(second), Reported: spent(second - second%flush), MaxBudget: limit}
+		if left := limit/rate + life - float64(second); left > 0 {
+			now.Counter = new(strconv.FormatFloat(spent(second), 'f', -1, 64))
+			now.PTTL = int(1000 * min(life, left))
+		}
+		s = append(s, now)
+	}
+	return s
+}
+
+// story is what LiteLLM reported and what the counter held, every second or two.
+type story []moment
+
+type moment struct {
+	T         float64 // seconds
+	Reported  float64
+	MaxBudget float64    `json:"max_budget"`
+	ResetAt   *time.Time `json:"budget_reset_at"`
+	Counter   *string
+	PTTL      int `json:"pttl_ms"`
+}
+
+// load reads the timeline of a recording of 1.84.0.
+func load(t *testing.T, name string) story {
 	t.Helper()
-	raw, err := recorded.Raw("1.84.0", "incident-reseed")
+	raw, err := recorded.Raw("1.84.0", name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var file struct{ Timeline incident }
+	var file struct{ Timeline story }
 	if err := json.Unmarshal(raw, &file); err != nil {
 		t.Fatal(err)
 	}
-	if len(file.Timeline) == 0 {
-		t.Fatal("the recording has no timeline")
+	// Some end with a remark on what came afterwards.
+	moments := slices.DeleteFunc(file.Timeline, func(m moment) bool { return m.MaxBudget == 0 })
+	if len(moments) == 0 {
+		t.Fatalf("the recording %s has no timeline", name)
 	}
-	return file.Timeline
+	return moments
 }
 
 // at is the row and the counter as they were at a time after the onset; before it there was no counter.
-func (i incident) at(sinceOnset time.Duration) (reported float64, c budget.Counter) {
-	reported, c = i[0].Reported, budget.Counter{State: budget.CounterAbsent}
-	for _, s := range i {
-		if time.Duration(s.T*float64(time.Second)) > sinceOnset {
+func (s story) at(sinceOnset time.Duration) (budget.Row, budget.Counter) {
+	now := s[0]
+	now.Counter = nil
+	for _, m := range s {
+		if time.Duration(m.T*float64(time.Second)) > sinceOnset {
 			break
 		}
-		reported, c = s.Reported, budget.Counter{State: budget.CounterAbsent}
-		if s.Counter != nil {
-			value, err := strconv.ParseFloat(*s.Counter, 64)
-			if err != nil {
-				panic(err) // the recording is ours
-			}
-			c = budget.Counter{State: budget.CounterPresent, Value: value, TTL: time.Duration(s.PTTL) * time.Millisecond}
-		}
+		now = m
 	}
-	return reported, c
+	row := budget.Row{
+		ID: budget.ID{Scope: budget.Key, Value: "k"}, Spend: budget.Some(now.Reported), MaxBudget: budget.Some(now.MaxBudget),
+		Link: budget.BudgetLink{State: budget.LinkNone},
+	}
+	if now.ResetAt != nil {
+		row.ResetAt = budget.Some(*now.ResetAt)
+	}
+	if now.Counter == nil {
+		return row, budget.Counter{State: budget.CounterAbsent}
+	}
+	value, err := strconv.ParseFloat(*now.Counter, 64)
+	if err != nil {
+		panic(err) // the recordings are ours
+	}
+	return row, budget.Counter{State: budget.CounterPresent, Value: value, TTL: time.Duration(now.PTTL) * time.Millisecond}
 }
 
 // seen is what the exporter exported from a time on: when it last saw the lock.
 type seen struct{ from, last time.Duration }
 
-// readEvery15Seconds judges the incident as the exporter does: a counter every 15 s, and the pair that confirms a suspicion.
-func (i incident) readEvery15Seconds(onset, phase time.Duration) (exported []seen) {
+// readEvery15Seconds judges the story as the exporter does: a counter every 15 s, and the pair that confirms a suspicion.
+func (s story) readEvery15Seconds(onset, phase time.Duration) (exported []seen) {
 	judge := judgement.New(judgement.Params{
 		ToleranceUSD: 0.01, ToleranceRatio: 0.01, WriteLag: 15 * time.Second, CounterInterval: 15 * time.Second,
 	})
@@ -114,14 +163,12 @@ func (i incident) readEvery15Seconds(onset, phase time.Duration) (exported []see
 	track := &judgement.Track{}
 	start := time.Unix(0, 0)
 	row := func(at time.Duration) {
-		reported, _ := i.at(at - onset)
-		judge.Row(track, &budget.Row{
-			ID: budget.ID{Scope: budget.Key, Value: "k"}, Spend: budget.Some(reported), MaxBudget: budget.Some(10.0),
-			Link: budget.BudgetLink{State: budget.LinkNone}, ReadAt: start.Add(at),
-		})
+		r, _ := s.at(at - onset)
+		r.ReadAt = start.Add(at)
+		judge.Row(track, &r)
 	}
 	counter := func(at time.Duration) {
-		_, c := i.at(at - onset)
+		_, c := s.at(at - onset)
 		c.ReadAt = start.Add(at)
 		judge.Counter(track, c, nil)
 		if last := track.Entity().FalselyLockedLast; last.Known {
@@ -129,12 +176,12 @@ func (i incident) readEvery15Seconds(onset, phase time.Duration) (exported []see
 		}
 	}
 	for at := phase; at < replayed; at += 15 * time.Second {
-		if at == phase || track.Watched() {
+		if at == phase || track.Watched() || judge.CounterMoved(track) {
 			row(at)
 		}
 		counter(at)
-		if s, suspected := track.Suspicion(); suspected {
-			if due := s.DueAt.Sub(start); due < at+15*time.Second {
+		if suspicion, suspected := track.Suspicion(); suspected {
+			if due := suspicion.DueAt.Sub(start); due < at+15*time.Second {
 				row(max(at, due))
 				counter(max(at, due))
 			}
