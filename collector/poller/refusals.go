@@ -29,8 +29,8 @@ const (
 
 	// Of one that is locked the failed requests of the last minutes are asked for; of the fleet, of no more than
 	// mostLocks at a time.
-	lastMinutes = 10 * time.Minute
-	mostLocks   = 100
+	evidenceFrom = 10 * time.Minute
+	mostLocks    = 100
 
 	// What is kept of the refusals of an entity: for how long, how many, and of how many entities.
 	keptFor      = 24 * time.Hour
@@ -317,7 +317,7 @@ func resetBetween(before, now *budget.Row) bool {
 	ever := now.TotalSpend.Value - before.TotalSpend.Value
 	return rise < 0 ||
 		before.TotalSpend.Known && now.TotalSpend.Known && ever-rise > budget.Noise(ever) ||
-		before.ResetAt.Known != now.ResetAt.Known || !before.ResetAt.Value.Equal(now.ResetAt.Value)
+		!before.ResetAt.Value.Equal(now.ResetAt.Value)
 }
 
 // watchLock notes when an entity becomes falsely locked: then LiteLLM is asked, once and a write lag later, what it
@@ -340,7 +340,7 @@ func (p *Poller) askForLocks(ctx context.Context) error {
 		}
 		to := time.Now()
 		page, err := request(ctx, p.duty, background, func(ctx context.Context) (litellm.FailurePage, error) {
-			return p.options.API.FailedRequestsOf(ctx, id, to.Add(-lastMinutes), to, 1)
+			return p.options.API.FailedRequestsOf(ctx, id, to.Add(-evidenceFrom), to, 1)
 		})
 		if err != nil {
 			return err

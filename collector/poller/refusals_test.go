@@ -26,9 +26,9 @@ func (f *fakeLiteLLM) refuses(r refusals.Refusal) {
 	f.refused = append(f.refused, r)
 }
 
-// refusesKey is refuses of a key by its own cap.
-func (f *fakeLiteLLM) refusesKey(hash string, enforced, cap float64) {
-	f.refuses(refusals.Refusal{Scope: budget.Key, ID: hash, Key: hash, Own: true, Enforced: budget.Some(enforced), Cap: budget.Some(cap)})
+// refusesKey is refuses of a key by its own cap of 10.
+func (f *fakeLiteLLM) refusesKey(hash string, enforced float64) {
+	f.refuses(refusals.Refusal{Scope: budget.Key, ID: hash, Key: hash, Own: true, Enforced: budget.Some(enforced), Cap: budget.Some(10.0)})
 }
 
 func (f *fakeLiteLLM) FailedRequests(ctx context.Context, from, to time.Time, page int) (litellm.FailurePage, error) {
@@ -154,7 +154,7 @@ func TestReportedSpendOneWriteLagAfterARefusal(t *testing.T) {
 				r.api.change(hash(1), func(row *budget.Row) { row.TotalSpend = budget.Some(13.536) })
 			}, func(r *rig) {
 				r.wait(90 * time.Second)
-				r.api.refusesKey(hash(1), 10.607, 10)
+				r.api.refusesKey(hash(1), 10.607)
 				c.after(r)
 				if got := r.counted(1); got != c.want {
 					t.Errorf("got %+v, want %+v", got, c.want)
@@ -176,7 +176,7 @@ func TestRowOfARefusedKeyIsReadAWriteLagLater(t *testing.T) {
 		r.api.key(2, 20, 10)
 	}, func(r *rig) {
 		r.wait(90 * time.Second)
-		r.api.refusesKey(hash(1), 10.607, 10)
+		r.api.refusesKey(hash(1), 10.607)
 		refused := time.Now()
 		r.counted(1)
 		for _, c := range r.api.sent("key") {
@@ -186,7 +186,7 @@ func TestRowOfARefusedKeyIsReadAWriteLagLater(t *testing.T) {
 		}
 		r.api.forgetCalls()
 		for range 20 {
-			r.api.refusesKey(hash(2), 20.1, 10)
+			r.api.refusesKey(hash(2), 20.1)
 		}
 		r.counted(21)
 		if n := len(r.api.sent("key")); n != 0 {
@@ -296,7 +296,7 @@ func TestEveryRefusalIsCountedOnce(t *testing.T) {
 	}, func(r *rig) {
 		r.wait(90 * time.Second)
 		for range 300 { // every second, over many windows, some of them of several pages
-			r.api.refusesKey(hash(1), 20.1, 10)
+			r.api.refusesKey(hash(1), 20.1)
 			r.api.refuses(refusals.Refusal{Scope: budget.Team, ID: "t-1", Own: true, Enforced: budget.Some(20.1), Cap: budget.Some(10.0)})
 			r.wait(time.Second)
 		}
@@ -310,7 +310,7 @@ func TestEveryRefusalIsCountedOnce(t *testing.T) {
 			if _, err := fmt.Sscan(c.arg, &page, &window); err != nil {
 				t.Fatal(err)
 			}
-			if d, err := time.ParseDuration(window); err != nil || d > 10*time.Minute || page > refusals.MaxPages {
+			if d, err := time.ParseDuration(window); err != nil || d > 3*time.Minute+time.Second || page > refusals.MaxPages {
 				t.Errorf("page %d of a window of %s was read", page, window)
 			}
 		}
@@ -324,7 +324,7 @@ func TestNoMoreThanTenPagesAreReadAtOnce(t *testing.T) {
 	}, func(r *rig) {
 		r.wait(90 * time.Second)
 		for range 2000 {
-			r.api.refusesKey(hash(1), 20.1, 10)
+			r.api.refusesKey(hash(1), 20.1)
 		}
 		r.wait(10 * time.Minute)
 		if c := r.observed(budget.Key); c != (budget.RefusalCounts{AtCap: 1000}) {
@@ -360,7 +360,7 @@ func TestFailuresOfTheLogLeaveTheSourceUp(t *testing.T) {
 				if !r.source(budget.LiteLLM).Up || r.entity(hash(1)) == nil || r.Snapshot().Refusals != nil {
 					t.Errorf("source %+v, refusals %v", r.source(budget.LiteLLM), r.Snapshot().Refusals)
 				}
-				r.api.refusesKey(hash(1), 11, 10)
+				r.api.refusesKey(hash(1), 11)
 				r.api.failing(nil)
 				if got := r.counted(1); got != (budget.RefusalCounts{BelowCap: 1}) {
 					t.Errorf("once it can be read: %+v", got)
@@ -376,14 +376,14 @@ func TestRefusalsWaitWhileLiteLLMIsDown(t *testing.T) {
 		r.api.key(1, 3, 10)
 	}, func(r *rig) {
 		r.wait(90 * time.Second)
-		r.api.refusesKey(hash(1), 11, 10)
+		r.api.refusesKey(hash(1), 11)
 		r.api.setDown(true)
 		r.wait(4 * time.Minute)
 		r.api.setDown(false)
 		if got := r.counted(1); got != (budget.RefusalCounts{BelowCap: 1}) {
 			t.Errorf("got %+v", got)
 		}
-		r.api.refusesKey(hash(1), 11, 10)
+		r.api.refusesKey(hash(1), 11)
 		r.wait(70 * time.Second) // it is known of, and waits for its row
 		r.api.setDown(true)
 		if got := r.counted(2); got != (budget.RefusalCounts{BelowCap: 1, Unknown: 1}) {
@@ -402,9 +402,9 @@ func TestALockIsAskedForOnce(t *testing.T) {
 		r.redis.hold(counterOfKey(hash(1)), 10.607)
 		r.redis.hold("spend:team:t-1", 10.607)
 		for range 30 {
-			r.api.refusesKey(hash(1), 10.607, 10)
-			r.api.refuses(refusals.Refusal{Scope: budget.Team, ID: "t-1", Key: hash(1), Own: true, Enforced: budget.Some(10.607), Cap: budget.Some(10.0)})
+			r.api.refusesKey(hash(1), 10.607)
 			r.wait(time.Second)
+			r.api.refuses(refusals.Refusal{Scope: budget.Team, ID: "t-1", Key: hash(1), Own: true, Enforced: budget.Some(10.607), Cap: budget.Some(10.0)})
 		}
 		r.until("both are locked", soon, func() bool {
 			return r.verdict(hash(1)) == budget.FalselyLocked && r.verdict("t-1") == budget.FalselyLocked
@@ -426,12 +426,16 @@ func TestALockIsAskedForOnce(t *testing.T) {
 			t.Errorf("of the team: %+v", team)
 		}
 		key := r.Refusals(budget.ID{Scope: budget.Key, Value: hash(1)})
-		if len(key) != 2 || key[0].At.Before(key[1].At) {
-			t.Errorf("of the key, by itself and by its team, the newest first: %+v", key)
+		if len(key) != 2 || !key[0].At.After(key[1].At) {
+			t.Fatalf("of the key, by itself and by its team, the newest first: %+v", key)
 		}
 		last := slices.MaxFunc(r.api.refused, func(a, b refusals.Refusal) int { return a.At.Compare(b.At) })
-		if len(key) == 2 && !key[0].At.Equal(last.At) {
+		if !key[0].At.Equal(last.At) {
 			t.Errorf("the newest is of %v, want %v", key[0].At, last.At)
+		}
+		key[0] = refusals.Refusal{}
+		if r.Refusals(budget.ID{Scope: budget.Key, Value: hash(1)})[0] == key[0] {
+			t.Error("who is told can change what is kept")
 		}
 
 		r.redis.drop(counterOfKey(hash(1)))
@@ -473,7 +477,7 @@ func TestRefusalsKeepToTheDutyCycle(t *testing.T) {
 		r.api.forgetCalls()
 		for range 20 {
 			for n := range 50 {
-				r.api.refusesKey(hash(n), 11, 10)
+				r.api.refusesKey(hash(n), 11)
 			}
 			r.wait(15 * time.Second)
 		}
@@ -488,4 +492,205 @@ func TestRefusalsKeepToTheDutyCycle(t *testing.T) {
 			t.Errorf("counted %+v", c)
 		}
 	})
+}
+
+func TestALockThatHasEndedIsNotAskedFor(t *testing.T) {
+	run(t, func(r *rig) {
+		r.options.Refusals = refusals.Auto
+		r.api.key(1, 3.536, 10)
+	}, func(r *rig) {
+		r.settle()
+		r.redis.hold(counterOfKey(hash(1)), 10.607)
+		r.until("it is locked", soon, func() bool { return r.verdict(hash(1)) == budget.FalselyLocked })
+		r.redis.drop(counterOfKey(hash(1)))
+		r.wait(5 * time.Minute)
+		if n := len(r.api.sent("failures of")); n != 0 {
+			t.Errorf("asked %d times", n)
+		}
+	})
+}
+
+func TestNoMoreThanAHundredLocksAreAskedForAtOnce(t *testing.T) {
+	run(t, func(r *rig) {
+		r.options.Refusals = refusals.Auto
+		for n := range 120 {
+			r.api.key(n, 3.536, 10)
+		}
+	}, func(r *rig) {
+		r.settle()
+		for n := range 120 {
+			r.redis.hold(counterOfKey(hash(n)), 10.607)
+		}
+		r.until("all are locked", 5*time.Minute, func() bool { return r.Snapshot().Fleets[budget.Key].FalselyLocked == budget.Some(120) })
+		r.wait(5 * time.Minute)
+		if n := len(r.api.sent("failures of")); n != mostLocks {
+			t.Errorf("asked for %d", n)
+		}
+	})
+}
+
+func TestRefusalsRespectWhatLiteLLMAsksFor(t *testing.T) {
+	run(t, reportedSide, func(r *rig) {
+		r.wait(90 * time.Second)
+		r.api.failing(func(endpoint, _ string) error {
+			if endpoint == "teams" {
+				return &litellm.Error{Endpoint: endpoint, Status: 429, Reason: litellm.RateLimited, RetryAfter: 10 * time.Minute}
+			}
+			return nil
+		})
+		r.until("LiteLLM asks to wait", 2*time.Minute, func() bool { return !r.source(budget.LiteLLM).Up })
+		r.api.forgetCalls()
+		r.wait(9 * time.Minute)
+		if sent := r.api.sent(""); len(sent) != 0 {
+			t.Errorf("sent %v", sent)
+		}
+	})
+}
+
+// A key whose /key/info raises its window counters is not read for a refusal: a refusal moves no counter.
+func TestReadingARefusedRowHasNoSideEffects(t *testing.T) {
+	run(t, func(r *rig) {
+		r.options.Refusals = refusals.On
+		r.api.version = "1.109.1"
+		r.api.key(1, 3.536, 10)
+		r.api.change(hash(1), func(row *budget.Row) { row.Windows = []budget.Window{{Duration: "1d"}} })
+		r.options.Keys = []string{hash(1)}
+	}, func(r *rig) {
+		r.wait(2 * time.Minute)
+		r.api.forgetCalls()
+		r.api.refusesKey(hash(1), 10.607)
+		if got := r.counted(1); got != (budget.RefusalCounts{Unknown: 1}) {
+			t.Errorf("got %+v", got)
+		}
+		if n := len(r.api.sent("key info")); n != 0 {
+			t.Errorf("it was read %d times", n)
+		}
+	})
+}
+
+func TestLatestRefusalOfEachKindIsKept(t *testing.T) {
+	run(t, func(r *rig) {
+		reportedSide(r)
+		r.api.key(1, 20, 10)
+		r.api.team("t-1", "Blue", 20, 10)
+		r.api.team("t-1:30d", "Named like a window", 20, 10)
+	}, func(r *rig) {
+		r.wait(90 * time.Second)
+		for _, enforced := range []float64{20.1, 20.2} {
+			r.api.refusesKey(hash(1), enforced)
+			r.wait(2 * time.Minute)
+		}
+		if got := r.Refusals(budget.ID{Scope: budget.Key, Value: hash(1)}); len(got) != 1 || got[0].Enforced != budget.Some(20.2) {
+			t.Errorf("of the key: %+v", got)
+		}
+		for _, id := range []string{"t-1:1d", "t-1:30d"} {
+			r.api.refuses(refusals.Refusal{Scope: budget.Team, ID: id, Own: true, Cap: budget.Some(10.0)})
+		}
+		r.wait(2 * time.Minute)
+		if got := r.Refusals(budget.ID{Scope: budget.Team, Value: "t-1"}); len(got) != 1 || got[0].Window != "1d" || got[0].Own {
+			t.Errorf("of the team, by its window: %+v", got)
+		}
+		if got := r.Refusals(budget.ID{Scope: budget.Team, Value: "t-1:30d"}); len(got) != 1 || got[0].Window != "" || !got[0].Own {
+			t.Errorf("of the team that is named like a window: %+v", got)
+		}
+		for n := range 20 {
+			r.api.refuses(refusals.Refusal{Scope: refusals.Tag, ID: fmt.Sprint("tag ", n), Key: hash(1), Own: true})
+		}
+		r.wait(2 * time.Minute)
+		if n := len(r.Refusals(budget.ID{Scope: budget.Key, Value: hash(1)})); n != keptOfEach {
+			t.Errorf("%d are kept", n)
+		}
+	})
+}
+
+func TestWhatWaitsAndWhatIsKeptIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newRig(t, reportedSide)
+		read := make([]refusals.Refusal, mostPending+50)
+		for n := range read {
+			id := hash(n)
+			p.take(&budget.Row{ID: budget.ID{Scope: budget.Key, Value: id}, ReadAt: time.Now(), Spend: budget.Some(1.0)})
+			read[n] = refusals.Refusal{Request: uint64(n), At: time.Now(), Scope: budget.Key, ID: id, Own: true, Cap: budget.Some(10.0)}
+		}
+		p.takeRefusals(read)
+		if c := p.observed(budget.Key); c.Unknown != 50 || len(p.Poller.log.pending) != mostPending || len(p.Poller.log.latest) != keptEntities {
+			t.Errorf("%+v, %d wait, %d are kept", c, len(p.Poller.log.pending), len(p.Poller.log.latest))
+		}
+	})
+}
+
+// TestWhatARowTellsOfARefusal has the readings of the row of a key with a cap of 10 that was refused at 0 s.
+func TestWhatARowTellsOfARefusal(t *testing.T) {
+	type reading struct {
+		at  time.Duration
+		usd float64 // 0: LiteLLM does not tell
+	}
+	for name, c := range map[string]struct {
+		rows []reading
+		want outcome
+	}{
+		"not read since": {[]reading{{-time.Minute, 3}}, waiting},
+		"at the cap before, which may be of before a reset": {[]reading{{-time.Minute, 10}}, waiting},
+		"not late enough":                    {[]reading{{-time.Minute, 3}, {74 * time.Second, 4}}, waiting},
+		"late enough":                        {[]reading{{-time.Minute, 3}, {75 * time.Second, 4}}, belowCap},
+		"at the cap already":                 {[]reading{{-time.Minute, 3}, {time.Second, 10}}, atCap},
+		"at the cap but for float noise":     {[]reading{{-time.Minute, 3}, {time.Second, 10 - 1e-12}}, atCap},
+		"above the cap":                      {[]reading{{-time.Minute, 3}, {75 * time.Second, 11}}, atCap},
+		"reset since":                        {[]reading{{-time.Minute, 3}, {time.Second, 1}}, unknown},
+		"reset before":                       {[]reading{{-2 * time.Minute, 30}, {-time.Minute, 3}, {75 * time.Second, 4}}, belowCap},
+		"not told":                           {[]reading{{-time.Minute, 0}, {75 * time.Second, 0}}, unknown},
+		"first seen later":                   {[]reading{{time.Second, 3}, {75 * time.Second, 4}}, unknown},
+		"first seen later, and at the cap":   {[]reading{{time.Second, 12}}, unknown},
+		"an older reading that arrives late": {[]reading{{-time.Minute, 3}, {75 * time.Second, 4}, {-30 * time.Second, 3.5}}, belowCap},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newRig(t, reportedSide)
+				time.Sleep(time.Hour)
+				refused := time.Now()
+				for _, r := range c.rows {
+					p.take(&budget.Row{ID: budget.ID{Scope: budget.Key, Value: hash(1)}, ReadAt: refused.Add(r.at), Spend: budget.Optional[float64]{Value: r.usd, Known: r.usd != 0}})
+				}
+				r := refusals.Refusal{At: refused, Scope: budget.Key, ID: hash(1), Own: true, Cap: budget.Some(10.0)}
+				if got := p.outcomeOf(r, refused.Add(2*time.Minute)); got != c.want {
+					t.Errorf("got %v, want %v", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+func TestResetBetween(t *testing.T) {
+	at := func(s int) time.Time { return created.Add(time.Duration(s) * time.Second) }
+	row := func(s int, spend, total float64, reset int) *budget.Row {
+		r := &budget.Row{ReadAt: at(s), Spend: budget.Some(spend)}
+		if total > 0 {
+			r.TotalSpend = budget.Some(total)
+		}
+		if reset > 0 {
+			r.ResetAt = budget.Some(at(reset).In(time.FixedZone("CET", 3600*(s%2))))
+		}
+		return r
+	}
+	unknownSpend := row(1, 0, 0, 0)
+	unknownSpend.Spend = budget.Optional[float64]{}
+	for name, c := range map[string]struct {
+		before, now *budget.Row
+		want        bool
+	}{
+		"the first reading":               {nil, row(0, 3, 0, 0), false},
+		"nothing happened":                {row(0, 3, 9, 100), row(1, 3, 9, 100), false},
+		"spend":                           {row(0, 3, 9, 100), row(1, 4.1, 10.1, 100), false},
+		"a reset to 0":                    {row(0, 3, 0, 0), row(1, 0, 0, 0), true},
+		"a reset, and as much spent":      {row(0, 3, 9, 0), row(1, 3, 12, 0), true},
+		"a reset that moved its date":     {row(0, 3, 0, 100), row(1, 3.5, 0, 200), true},
+		"a date that came":                {row(0, 3, 0, 0), row(1, 3, 0, 200), true},
+		"a date that went":                {row(0, 3, 0, 100), row(1, 3, 0, 0), true},
+		"readings in the wrong order":     {row(1, 3, 0, 0), row(0, 2, 0, 0), false},
+		"spend that is not told any more": {row(0, 3, 0, 0), unknownSpend, true},
+	} {
+		if got := resetBetween(c.before, c.now); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
 }
