@@ -62,7 +62,7 @@ func (p *program) demo(ctx context.Context) error {
 		}
 		return cfg, err
 	}
-	p.explainDemo(liteLLM.Release())
+	p.explainDemo(liteLLM.Release(), simulated)
 
 	var group rungroup.Group
 	running, stop := context.WithCancel(ctx)
@@ -76,8 +76,8 @@ func (p *program) demo(ctx context.Context) error {
 	return err
 }
 
-// explainDemo says what to look at.
-func (p *program) explainDemo(release string) {
+// explainDemo says what to look at; simulated is the environment in which other commands read the demo.
+func (p *program) explainDemo(release string, simulated map[string]string) {
 	address := (*p.web.listen.WebListenAddresses)[0]
 	if strings.HasPrefix(address, ":") {
 		address = "localhost" + address
@@ -93,13 +93,24 @@ The key %s is refused although it has money left, as in BerriAI/litellm #27735: 
 
   curl -s %s%s | grep '^litellm_budget_key.*%s'
 
+Why, and what mends it: %s/explain?id=%s, or
+
+  %s explain %s --exporter %s
+
 The team %s spends on past its cap: reported 17, enforced 6, cap 10. See
 
   curl -s %s%s | grep '^litellm_budget_team.*%s'
+
+Other commands read the same demo from another terminal:
+
+  export LITELLM_URL=%s LITELLM_API_KEY=%s REDIS_URL=%s
+  %s check
 
 Ctrl-C ends all of it.
 
 `, release, page, page, p.web.telemetryPath,
 		simulator.FalselyLockedAlias, page, p.web.telemetryPath, simulator.DemoKey(simulator.FalselyLockedAlias)[:12],
-		simulator.BypassedTeamAlias, page, p.web.telemetryPath, simulator.BypassedTeamID)
+		page, simulator.FalselyLockedAlias, name, simulator.FalselyLockedAlias, page,
+		simulator.BypassedTeamAlias, page, p.web.telemetryPath, simulator.BypassedTeamID,
+		simulated["LITELLM_URL"], simulated["LITELLM_API_KEY"], simulated["REDIS_URL"], name)
 }

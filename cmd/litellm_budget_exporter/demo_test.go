@@ -67,10 +67,13 @@ func TestDemo(t *testing.T) {
 			t.Errorf("the page does not say %q:\n%s", text, page)
 		}
 	}
-	for _, text := range []string{"/metrics", simulator.FalselyLockedAlias, simulator.DemoKey(simulator.FalselyLockedAlias)[:12], simulator.BypassedTeamID} {
+	for _, text := range []string{"/metrics", "/explain?id=" + simulator.FalselyLockedAlias, "LITELLM_API_KEY=" + simulator.DemoViewer, name + " check", simulator.FalselyLockedAlias, simulator.DemoKey(simulator.FalselyLockedAlias)[:12], simulator.BypassedTeamID} {
 		if !strings.Contains(e.stdout.String(), text) {
 			t.Errorf("the first screen does not say %q:\n%s", text, e.stdout)
 		}
+	}
+	if explained := e.get(t, "/explain?id="+simulator.FalselyLockedAlias); !strings.Contains(explained, "reseed_multiple") {
+		t.Errorf("why it is locked is not told:\n%s", explained)
 	}
 	if code := e.stop(t); code != 0 {
 		t.Errorf("exit code %d, want 0; log:\n%s", code, e.stderr)
@@ -85,7 +88,7 @@ func TestDemoListensOnLoopback(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		defer close(done)
-		run(ctx, []string{"demo"}, lookup(nil), &stdout, &stderr)
+		run(ctx, []string{"demo"}, lookup(nil), strings.NewReader(""), &stdout, &stderr)
 	}()
 	eventually(t, func() error {
 		if !strings.Contains(stderr.String(), "127.0.0.1:10047") {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,6 +19,7 @@ import (
 	"litellm_budget_exporter/collector"
 	"litellm_budget_exporter/collector/config"
 	"litellm_budget_exporter/collector/counters"
+	"litellm_budget_exporter/collector/explain"
 	"litellm_budget_exporter/collector/judgement"
 	"litellm_budget_exporter/collector/litellm"
 	"litellm_budget_exporter/collector/poller"
@@ -35,6 +37,9 @@ type exporter struct {
 	collector *collector.Collector
 	metrics   http.Handler
 
+	config     atomic.Pointer[config.Config] // in force
+	deployment atomic.Pointer[explain.Deployment]
+
 	redis   *counters.Reader // of the settings in force; nil without a Redis
 	reloads chan chan error  // who wants a reload sends where to tell the outcome
 	ended   chan struct{}    // closed when nobody receives reloads any more
@@ -42,6 +47,7 @@ type exporter struct {
 
 // settings are what a configuration comes to.
 type settings struct {
+	config *config.Config
 	poller poller.Options
 	redis  *counters.Reader
 	limit  int
@@ -61,6 +67,7 @@ func newExporter(load func() (*config.Config, error), logger *slog.Logger) (*exp
 		return nil, err
 	}
 	e.redis = s.redis
+	e.inForce(s)
 	e.poller = poller.New(s.poller)
 	e.collector = collector.New(e.poller.Snapshot, s.limit)
 
@@ -94,11 +101,21 @@ func (e *exporter) run(ctx context.Context) error {
 		}
 		e.closeRedis()
 		e.redis = s.redis
+		e.inForce(s)
 		e.poller.Reconfigure(s.poller)
 		e.collector.SetLimit(s.limit)
 		done <- nil
 	}
 }
+
+// inForce keeps what is told of the settings in force.
+func (e *exporter) inForce(s *settings) {
+	e.config.Store(s.config)
+	e.deployment.Store(deploymentOf(s.config))
+}
+
+// teller explains what was read.
+func (e *exporter) teller() teller { return teller{e.poller, &e.deployment} }
 
 // nextSettings waits for a reload that succeeds and returns its settings and where to tell that they are in
 // force; nil when ctx ends.
@@ -168,7 +185,8 @@ func (e *exporter) makeSettings() (*settings, error) {
 		return nil, err
 	}
 	s := &settings{
-		limit: cfg.Limits.EntitiesPerScope,
+		config: cfg,
+		limit:  cfg.Limits.EntitiesPerScope,
 		poller: poller.Options{
 			Identity:         identity(cfg),
 			API:              client,

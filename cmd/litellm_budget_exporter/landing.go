@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	_ "embed" // the page's template
-	"fmt"
 	"html/template"
 	"log/slog"
 	"maps"
-	"math"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +15,7 @@ import (
 	"github.com/prometheus/common/version"
 
 	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/explain"
 )
 
 // maxAccused is how many entities the landing page lists: more are nothing a person reads.
@@ -26,7 +24,12 @@ const maxAccused = 100
 //go:embed landing.html
 var landingHTML string
 
-var landingTemplate = template.Must(template.New("landing").Parse(landingHTML))
+// styleHTML is the style of all pages.
+//
+//go:embed style.html
+var styleHTML string
+
+var landingTemplate = template.Must(template.Must(template.New("landing").Parse(styleHTML)).Parse(landingHTML))
 
 // landingPage shows a person what the last snapshot says: how the two sources do, and who is falsely locked,
 // bypassed or diverging now.
@@ -44,11 +47,17 @@ func (p *landingPage) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "cannot make the page", http.StatusInternalServerError)
 		return
 	}
+	sendPage(w, http.StatusOK, &page)
+}
+
+// sendPage sends a page that has no scripts and takes nothing from elsewhere.
+func sendPage(w http.ResponseWriter, status int, page *bytes.Buffer) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
 	_, _ = page.WriteTo(w) // fails only when the reader has gone
 }
 
@@ -67,7 +76,7 @@ type (
 	}
 
 	accusedView struct {
-		Verdict, Scope, Alias, Team, ID            string
+		Verdict, Scope, Alias, Team, ID, Explain   string
 		Reported, Enforced, Cap, Divergence, Cause string
 	}
 
@@ -152,21 +161,7 @@ func (p *landingPage) source(name string, state budget.SourceState, remark strin
 
 // accused lists who has a verdict other than ok, worst first.
 func accused(s *budget.Snapshot) []accusedView {
-	rank := map[budget.Verdict]int{budget.FalselyLocked: 1, budget.Bypassed: 2, budget.Diverging: 3}
-	var found []*budget.Entity
-	for _, scope := range budget.Scopes {
-		for _, e := range s.Entities[scope] {
-			if rank[e.Verdict] > 0 {
-				found = append(found, e)
-			}
-		}
-	}
-	slices.SortStableFunc(found, func(a, b *budget.Entity) int {
-		return cmp.Or(
-			cmp.Compare(rank[a.Verdict], rank[b.Verdict]),
-			cmp.Compare(math.Abs(b.Divergence.Value), math.Abs(a.Divergence.Value)),
-		)
-	})
+	found := byHarm(s)
 	views := make([]accusedView, 0, len(found))
 	for _, e := range found {
 		views = append(views, accusedView{
@@ -175,6 +170,7 @@ func accused(s *budget.Snapshot) []accusedView {
 			Alias:      shown(e.Names.Alias),
 			Team:       shown(team(e)),
 			ID:         shown(e.ID.Value),
+			Explain:    explainLink(e.ID.Value),
 			Reported:   usd(e.Reported),
 			Enforced:   usd(e.Enforced),
 			Cap:        capText(e.Cap),
@@ -266,9 +262,9 @@ func capText(c budget.Cap) string {
 	case c.State == budget.CapUnknown:
 		return "unknown"
 	case c.Low != c.High:
-		return amount(c.Low) + " or " + amount(c.High)
+		return explain.Amount(c.Low) + " or " + explain.Amount(c.High)
 	default:
-		return amount(c.Low)
+		return explain.Amount(c.Low)
 	}
 }
 
@@ -276,25 +272,12 @@ func usd(v budget.Optional[float64]) string {
 	if !v.Known {
 		return "unknown"
 	}
-	return amount(v.Value)
+	return explain.Amount(v.Value)
 }
 
 func signedUSD(v budget.Optional[float64]) string {
 	if v.Known && v.Value > 0 {
-		return "+" + amount(v.Value)
+		return "+" + explain.Amount(v.Value)
 	}
 	return usd(v)
-}
-
-// amount writes dollars to the millionth, at least to the cent; what is smaller, or too large for that, with
-// three digits.
-func amount(v float64) string {
-	if v != 0 && (math.Abs(v) < 1e-6 || math.Abs(v) >= 1e15) {
-		return fmt.Sprintf("%.3g", v)
-	}
-	text := strconv.FormatFloat(v, 'f', 6, 64)
-	for range 4 {
-		text = strings.TrimSuffix(text, "0")
-	}
-	return text
 }

@@ -148,25 +148,3 @@ func landing(t *testing.T, s *budget.Snapshot) string {
 	}
 	return w.Body.String()
 }
-
-func TestAmount(t *testing.T) {
-	for _, c := range []struct {
-		v    float64
-		want string
-	}{
-		{0, "0.00"},
-		{10, "10.00"},
-		{100, "100.00"},
-		{10.607, "10.607"},
-		{3.536, "3.536"},
-		{0.1 + 0.2, "0.30"},
-		{-2.5, "-2.50"},
-		{0.0000012, "0.000001"},
-		{4e-9, "4e-09"},
-		{1.2345e20, "1.23e+20"},
-	} {
-		if got := amount(c.v); got != c.want {
-			t.Errorf("amount(%v) = %s, want %s", c.v, got, c.want)
-		}
-	}
-}

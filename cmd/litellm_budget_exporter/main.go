@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -30,9 +31,12 @@ const (
 	exitUsage  = 2
 )
 
+// An alias may begin with @: it is no file with arguments.
+func init() { kingpin.EnableFileExpansion = false }
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)
+	code := run(ctx, os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
@@ -42,14 +46,19 @@ type program struct {
 	configFile     string
 	web            webOptions
 	env            func(string) (string, bool)
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	logger         *slog.Logger
 }
 
 // run is the whole program: it does what args say until that is done or ctx ends, and returns the exit code.
-func run(ctx context.Context, args []string, env func(string) (string, bool), stdout, stderr io.Writer) int {
-	p := program{env: env, stdout: stdout, stderr: stderr}
+func run(ctx context.Context, args []string, env func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
+	p := program{env: env, stdin: stdin, stdout: stdout, stderr: stderr}
 	logging := promslog.Config{Writer: stderr}
+	if slices.ContainsFunc(args, isCredential) { // before anything can repeat it
+		fmt.Fprintf(stderr, "%s: error: %s\n", name, credentialGiven)
+		return exitUsage
+	}
 
 	app := kingpin.New(name, "Shows Prometheus how far the spend that LiteLLM enforces has drifted from the spend that it reports.")
 	app.UsageWriter(stdout).ErrorWriter(stderr)
@@ -63,12 +72,17 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 	app.Flag("web.external-url", "URL under which the exporter is reached from outside, for example through a reverse proxy. All its endpoints are below the path of this URL.").
 		PlaceHolder("URL").StringVar(&p.web.externalURL)
 	promslogflag.AddFlags(app, &logging)
+	logs := false // somebody asked for them
+	app.GetFlag("log.level").IsSetByUser(&logs)
 
 	serve := app.Command("serve", "Run the exporter (the default).").Default()
 	demo := app.Command("demo", "Run the exporter against a simulated LiteLLM and Redis inside the process, with incidents to look at.")
+	check := app.Command("check", "Read everything once and print who diverges. Exit code 0: nobody, 1: somebody, 2: a source could not be read.")
+	checkOutput := check.Flag("output", "How to print it: table or json.").Default("table").Enum("table", "json")
+	explanation := explainFlags(app, args)
 	config := app.Command("config", "About the configuration.")
-	check := config.Command("check", "Validate a configuration file; nothing is read but the file, the environment and the files that they name.")
-	checkFile := check.Arg("file", "Configuration file.").Required().String()
+	configCheck := config.Command("check", "Validate a configuration file; nothing is read but the file, the environment and the files that they name.")
+	checkFile := configCheck.Arg("file", "Configuration file.").Required().String()
 
 	// --help and --version print what they print and would end the process.
 	done := false
@@ -88,12 +102,24 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		err = p.serve(ctx)
 	case demo.FullCommand():
 		err = p.demo(ctx)
-	case check.FullCommand():
+	case configCheck.FullCommand():
 		return p.checkConfig(*checkFile)
+	case check.FullCommand():
+		return p.quietly(logs).check(ctx, *checkOutput)
+	case explainCommand:
+		return p.quietly(logs).explain(ctx, *explanation)
 	}
 	if err != nil {
 		p.logger.Error("cannot go on", "err", err)
 		return exitFailed
 	}
 	return exitOK
+}
+
+// quietly is the program without logs, for commands whose output says it all; with them if somebody asked for them.
+func (p program) quietly(logs bool) *program {
+	if !logs {
+		p.logger = promslog.NewNopLogger()
+	}
+	return &p
 }

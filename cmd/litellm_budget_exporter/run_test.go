@@ -64,7 +64,7 @@ func start(t *testing.T, env map[string]string, args ...string) *exporterUnderTe
 	ctx, cancel := context.WithCancel(t.Context())
 	e := &exporterUnderTest{stdout: &log{}, stderr: &log{}, cancel: cancel, code: make(chan int, 1)}
 	args = append(args, "--web.listen-address=127.0.0.1:0")
-	go func() { e.code <- run(ctx, args, lookup(env), e.stdout, e.stderr) }()
+	go func() { e.code <- run(ctx, args, lookup(env), strings.NewReader(""), e.stdout, e.stderr) }()
 	t.Cleanup(func() { e.stop(t) })
 
 	listening := regexp.MustCompile(`msg="Listening on" address=(\S+)`)
@@ -233,7 +233,7 @@ func TestHelpAndVersion(t *testing.T) {
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
 			var stdout, stderr log
-			if code := run(t.Context(), c.args, lookup(nil), &stdout, &stderr); code != 0 {
+			if code := run(t.Context(), c.args, lookup(nil), strings.NewReader(""), &stdout, &stderr); code != 0 {
 				t.Errorf("exit code %d, want 0; %s", code, &stderr)
 			}
 			for _, want := range c.want {
@@ -269,7 +269,7 @@ func TestWrongUse(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			var stdout, stderr log
-			if code := run(ctx, c.args, lookup(nil), &stdout, &stderr); code != c.code {
+			if code := run(ctx, c.args, lookup(nil), strings.NewReader(""), &stdout, &stderr); code != c.code {
 				t.Errorf("exit code %d, want %d", code, c.code)
 			}
 			if !strings.Contains(stderr.String(), c.want) {
@@ -317,7 +317,7 @@ func TestConfigCheck(t *testing.T) {
 			file := filepath.Join(dir, c.name+".yml")
 			write(t, file, c.content)
 			var stdout, stderr log
-			if code := run(t.Context(), []string{"config", "check", file}, lookup(c.env), &stdout, &stderr); code != c.code {
+			if code := run(t.Context(), []string{"config", "check", file}, lookup(c.env), strings.NewReader(""), &stdout, &stderr); code != c.code {
 				t.Errorf("exit code %d, want %d", code, c.code)
 			}
 			if !strings.HasSuffix(stdout.String(), c.stdout) || !strings.Contains(stderr.String(), c.stderr) {

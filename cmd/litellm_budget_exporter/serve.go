@@ -36,6 +36,7 @@ func (p *program) export(ctx context.Context, load func() (*config.Config, error
 	}
 	server, err := newServer(p.web, routes{
 		snapshot: e.poller.Snapshot,
+		explain:  e.teller().explain,
 		ready:    e.poller.Ready,
 		reload:   e.reload,
 		metrics:  e.metrics,

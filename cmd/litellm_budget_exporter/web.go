@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 
 	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/explain"
 )
 
 // webOptions are the flags about the web server.
@@ -25,6 +26,7 @@ type webOptions struct {
 // routes are what the web server serves.
 type routes struct {
 	snapshot func() *budget.Snapshot // nil before the first one
+	explain  func(*budget.Snapshot, budget.ID) *explain.Explanation
 	ready    func() bool
 	reload   func() error
 	metrics  http.Handler
@@ -49,6 +51,7 @@ func newServer(o webOptions, r routes) (*http.Server, error) {
 		metricsPath: strings.TrimPrefix(o.telemetryPath, "/"),
 		logger:      r.logger,
 	})
+	mux.Handle("GET "+prefix+"/explain", &explainPage{snapshot: r.snapshot, explain: r.explain, logger: r.logger})
 	mux.Handle("GET "+prefix+o.telemetryPath, r.metrics)
 	mux.HandleFunc("GET "+prefix+"/-/healthy", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintln(w, "Healthy.")

@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,6 +16,7 @@ const (
 	marginRight = 12
 	marginAbove = 10
 	marginBelow = 24
+	tickHeight  = 14 // of a line of text
 )
 
 // Chart is the two spends of a budget and its cap over time, as coordinates of an SVG of ChartWidth by ChartHeight.
@@ -58,13 +60,15 @@ func (b *Budget) Chart() *Chart {
 	}
 	c.Reported = lines(b.History, func(p Point) *float64 { return p.Reported }, x, y)
 	c.Counter = lines(b.History, func(p Point) *float64 { return p.Counter }, x, y)
-	for _, v := range []float64{lowest, highest} {
-		c.Ticks = append(c.Ticks, Tick{coordinate(y(v)), Amount(v)})
-	}
+	amounts := []float64{lowest, highest}
 	if b.MaxBudget != nil {
 		c.Cap = coordinate(y(*b.MaxBudget))
-		if *b.MaxBudget != highest && *b.MaxBudget != lowest {
-			c.Ticks = append(c.Ticks, Tick{c.Cap, Amount(*b.MaxBudget)})
+		amounts = []float64{*b.MaxBudget, lowest, highest}
+	}
+	for i, v := range amounts {
+		near := func(other float64) bool { return math.Abs(y(v)-y(other)) < tickHeight }
+		if !slices.ContainsFunc(amounts[:i], near) {
+			c.Ticks = append(c.Ticks, Tick{coordinate(y(v)), Amount(v)})
 		}
 	}
 	c.From, c.To = first.UTC().Format("15:04:05"), last.UTC().Format("15:04:05 UTC")

@@ -203,7 +203,7 @@ func giveLife(s subject, b *Budget) (Remedy, bool) {
 	return r, len(r.Commands) > 0
 }
 
-func await(s subject, _ *Budget) (Remedy, bool) {
+func await(_ subject, _ *Budget) (Remedy, bool) {
 	return Remedy{
 		Title:       "Wait",
 		Changes:     "It ends by itself when the requests in flight are answered. After ten minutes it is a false lock.",
@@ -245,7 +245,7 @@ func upgrade(to string) remedy {
 func record(s subject, _ *Budget) (Remedy, bool) {
 	return Remedy{
 		Title:    "Record it, so that somebody can tell",
-		Commands: []string{"litellm_budget_exporter explain " + quote(s.Entity.Entity.ID.Value) + " --watch --record case.yml"},
+		Commands: []string{"litellm_budget_exporter explain " + Quote(s.Entity.Entity.ID.Value) + " --watch --record case.yml"},
 		Changes:  "Nothing: it reads until it is over and writes both numbers over time, without names, to case.yml.",
 	}, true
 }
@@ -277,7 +277,7 @@ func (s subject) curl(method, path string, body map[string]any) string {
 	if method != "GET" {
 		command += " -X " + method
 	}
-	command += " " + quote(s.in.Deployment.LiteLLMURL+path) + ` -H "Authorization: Bearer $LITELLM_MASTER_KEY"`
+	command += " " + Quote(s.in.Deployment.LiteLLMURL+path) + ` -H "Authorization: Bearer $LITELLM_MASTER_KEY"`
 	if body == nil {
 		return command
 	}
@@ -285,7 +285,7 @@ func (s subject) curl(method, path string, body map[string]any) string {
 	if err != nil {
 		return "" // there is nothing in it that has no JSON
 	}
-	return command + " -H 'Content-Type: application/json' -d " + quote(string(text))
+	return command + " -H 'Content-Type: application/json' -d " + Quote(string(text))
 }
 
 // redis is a command to the server that holds a counter: none without a Redis. The exporter's own user may only read;
@@ -300,12 +300,12 @@ func (s subject) redis(name string, command ...string) []string {
 		host, port = r.Addresses[0], "6379"
 	}
 	words := []string{"redis-cli"}
-	switch {
-	case r.Mode == "sentinel":
+	switch r.Mode {
+	case "sentinel":
 		words = append(words, fmt.Sprintf("$(redis-cli -h %s -p %s SENTINEL get-master-addr-by-name %s | xargs printf -- '-h %%s -p %%s')",
-			quote(host), quote(port), quote(r.MasterName)))
+			Quote(host), Quote(port), Quote(r.MasterName)))
 	default:
-		words = append(words, "-h", quote(host), "-p", quote(port))
+		words = append(words, "-h", Quote(host), "-p", Quote(port))
 	}
 	if r.Mode == "cluster" {
 		words = append(words, "-c")
@@ -316,12 +316,12 @@ func (s subject) redis(name string, command ...string) []string {
 	if r.DB != 0 {
 		words = append(words, "-n", strconv.Itoa(r.DB))
 	}
-	words = append(words, command[0], quote(name))
+	words = append(words, command[0], Quote(name))
 	return []string{strings.Join(append(words, command[1:]...), " ")}
 }
 
-// quote is a word as a shell takes it.
-func quote(word string) string {
+// Quote is a word as a shell takes it.
+func Quote(word string) string {
 	plain := func(r rune) bool {
 		return r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.:/@%+,=", r))
 	}
@@ -329,13 +329,13 @@ func quote(word string) string {
 	case word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0:
 		return word
 	case strings.IndexFunc(word, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) >= 0:
-		return ansiQuote(word)
+		return quoteBytes(word)
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// ansiQuote writes byte for byte what is not printable, in the form that bash and zsh know.
-func ansiQuote(word string) string {
+// quoteBytes writes byte for byte what is not printable, in the form that bash and zsh know.
+func quoteBytes(word string) string {
 	var text strings.Builder
 	text.WriteString("$'")
 	for _, c := range []byte(word) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -14,6 +15,9 @@ import (
 
 // lineWidth is where lines of text for a terminal end at the latest; commands stay whole, so that they can be copied.
 const lineWidth = 100
+
+// dust is what is left in dollars where floats that are equal are subtracted.
+const dust = 1e-9
 
 // WriteText writes the explanation for a person at a terminal.
 func (x *Explanation) WriteText(w io.Writer) error {
@@ -75,7 +79,7 @@ func (t *text) paragraph(mark, words string) {
 	indent := strings.Repeat(" ", utf8.RuneCountInString(mark))
 	line := mark
 	empty := true
-	for _, word := range strings.Fields(words) {
+	for word := range strings.FieldsSeq(words) {
 		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > lineWidth {
 			t.line("%s", line)
 			line, empty = indent, true
@@ -122,6 +126,9 @@ func (b *Budget) EnforcedText() string { return amountOf(b.Enforced) }
 func (b *Budget) DivergenceText() string {
 	if b.Window != "" {
 		return "unknown"
+	}
+	if b.Divergence != nil && math.Abs(*b.Divergence) < dust {
+		return Amount(0)
 	}
 	return signed(b.Divergence)
 }

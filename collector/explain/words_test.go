@@ -48,8 +48,8 @@ func TestQuote(t *testing.T) {
 		"a\nb":          `$'a\x0ab'`,
 		"it's\x00":      `$'it\'s\x00'`,
 	} {
-		if got := quote(word); got != want {
-			t.Errorf("quote(%q) = %s, want %s", word, got, want)
+		if got := Quote(word); got != want {
+			t.Errorf("Quote(%q) = %s, want %s", word, got, want)
 		}
 	}
 }

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"litellm_budget_exporter/collector/budget"
+)
+
+func TestCheckOutput(t *testing.T) {
+	quiet := incidents()
+	quiet.Entities = map[budget.Scope][]*budget.Entity{budget.Key: {{
+		ID: budget.ID{Scope: budget.Key, Value: "a"}, Names: budget.Names{Alias: "well", TeamID: "t", TeamAlias: "Blue"},
+		Reported: budget.Some(1.0), Enforced: budget.Some(1.0), Divergence: budget.Some(0.0), Tolerance: budget.Some(0.01),
+		Cap: budget.Cap{State: budget.CapKnown, Low: 10, High: 10}, Verdict: budget.OK,
+	}, {
+		ID: budget.ID{Scope: budget.Key, Value: "b"}, Reported: budget.Some(1.0),
+	}}}
+	quiet.Fleets = map[budget.Scope]budget.Fleet{budget.Key: {
+		Entities: 2, CapUnknown: 1, FalselyLocked: budget.Some(0), Bypassed: budget.Some(0), Diverging: map[budget.Cause]int{}, CountersPresent: budget.Some(0),
+	}}
+	noCounters := incidents()
+	noCounters.Entities, noCounters.Fleets = nil, quiet.Fleets
+	noCounters.FleetCauses = map[budget.FleetCause]bool{budget.NoSharedCounters: true, budget.FlushStalled: false}
+	onlyReported := incidents()
+	delete(onlyReported.Sources, budget.Redis)
+	onlyReported.Entities = nil
+
+	for name, s := range map[string]*budget.Snapshot{"incidents": incidents(), "quiet": quiet, "no-counters": noCounters, "only-reported": onlyReported} {
+		t.Run(name, func(t *testing.T) {
+			var table, form bytes.Buffer
+			if err := writeTable(&table, s); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, filepath.Join("check", name+".txt"), table.Bytes())
+			if err := writeJSON(&form, s); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, filepath.Join("check", name+".json"), form.Bytes())
+			if !json.Valid(form.Bytes()) {
+				t.Error("it is no JSON")
+			}
+		})
+	}
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("it is not as in %s (write it anew with -update and read the difference):\n%s", file, got)
+	}
+}
+
+// TestCheckSchema has the JSON form of a check have exactly the fields that are documented.
+func TestCheckSchema(t *testing.T) {
+	var form bytes.Buffer
+	if err := writeJSON(&form, incidents()); err != nil {
+		t.Fatal(err)
+	}
+	var all map[string]any
+	if err := json.Unmarshal(form.Bytes(), &all); err != nil {
+		t.Fatal(err)
+	}
+	hasExactly(t, all, "litellm_version", "checked_at", "entities", "fleet")
+	entities, _ := all["entities"].([]any)
+	if len(entities) != 6 {
+		t.Fatalf("%d entities, want all 6", len(entities))
+	}
+	for _, e := range entities {
+		fields, _ := e.(map[string]any)
+		hasExactly(t, fields, "scope", "id", "alias", "team", "team_alias", "reported_usd", "enforced_usd", "max_budget_usd",
+			"divergence_usd", "tolerance_usd", "verdict", "cause", "confidence", "evidence")
+	}
+	fleet, _ := all["fleet"].(map[string]any)
+	hasExactly(t, fleet, "scopes", "causes")
+	scopes, _ := fleet["scopes"].(map[string]any)
+	hasExactly(t, scopes, "key", "team")
+	key, _ := scopes["key"].(map[string]any)
+	hasExactly(t, key, "entities", "cap_unknown", "falsely_locked", "bypassed", "diverging", "counters_present", "reported_sum_usd", "enforced_sum_usd")
+	causes, _ := fleet["causes"].(map[string]any)
+	hasExactly(t, causes, "flush_stalled", "no_shared_counters")
+}
+
+func hasExactly(t *testing.T, fields map[string]any, want ...string) {
+	t.Helper()
+	got := []string{}
+	for name := range fields {
+		got = append(got, name)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("fields %q, want %q", got, want)
+	}
+}
+
+func TestCheckExitCodes(t *testing.T) {
+	d := deploy(t, "")
+	config := d.config(t)
+
+	t.Run("nobody", func(t *testing.T) {
+		stdout := d.run(t, 0, "check", "--config.file="+config)
+		if !strings.Contains(stdout, "nobody is falsely locked, bypassed or diverging") {
+			t.Errorf("%s", stdout)
+		}
+	})
+	d.lock(t)
+	t.Run("somebody", func(t *testing.T) {
+		stdout := d.run(t, 1, "check", "--config.file="+config)
+		for _, want := range []string{"VERDICT", "falsely locked  key    checkout-prod", "3.536", "10.607", "+7.071", "reseed_multiple", "explain checkout-prod"} {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("there is no %q in:\n%s", want, stdout)
+			}
+		}
+	})
+	t.Run("JSON", func(t *testing.T) {
+		var form struct {
+			Version  string `json:"litellm_version"`
+			Entities []struct{ ID, Verdict, Cause string }
+		}
+		if err := json.Unmarshal([]byte(d.run(t, 1, "check", "--config.file="+config, "--output=json")), &form); err != nil {
+			t.Fatal(err)
+		}
+		if form.Version != "1.84.0" || len(form.Entities) != d.entities || form.Entities[0].ID != d.locked || form.Entities[0].Verdict != "falsely_locked" {
+			t.Errorf("%+v", form)
+		}
+		if form.Entities[1].Verdict != "ok" || form.Entities[1].Cause != "" {
+			t.Errorf("of one who is well: %+v", form.Entities[1])
+		}
+	})
+	t.Run("LiteLLM refuses", func(t *testing.T) {
+		write(t, filepath.Join(filepath.Dir(config), "litellm"), "sk-wrong-credential")
+		stderr := d.fails(t, "check", "--config.file="+config)
+		if !strings.Contains(stderr, "LiteLLM cannot be read: ") || strings.Contains(stderr, "sk-wrong-credential") {
+			t.Errorf("%s", stderr)
+		}
+	})
+	t.Run("no Redis where it should be", func(t *testing.T) {
+		write(t, config, "litellm: {url: "+d.api.URL+", api_key: "+d.liteLLM.MasterKey()+"}\nredis: {url: 'redis://127.0.0.1:1'}\n")
+		if stderr := d.fails(t, "check", "--config.file="+config); !strings.Contains(stderr, "Redis cannot be read: ") {
+			t.Errorf("%s", stderr)
+		}
+	})
+	t.Run("no configuration", func(t *testing.T) {
+		if stderr := d.fails(t, "check"); !strings.Contains(stderr, "LITELLM_URL") {
+			t.Errorf("%s", stderr)
+		}
+	})
+}

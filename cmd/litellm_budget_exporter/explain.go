@@ -1,0 +1,328 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+
+	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/casebook"
+	"litellm_budget_exporter/collector/config"
+	"litellm_budget_exporter/collector/explain"
+	"litellm_budget_exporter/collector/poller"
+)
+
+const explainCommand = "explain"
+
+// explainOptions are the arguments of explain.
+type explainOptions struct {
+	name     string // id or alias
+	stdin    bool   // read it from standard input
+	output   string // text or json
+	watch    bool
+	exporter string // URL of a running exporter to ask
+	record   string // file to write a case to
+	replay   string // file to judge instead of reading anything
+}
+
+func explainFlags(app *kingpin.Application, args []string) *explainOptions {
+	o := &explainOptions{stdin: slices.Contains(args, "-")} // kingpin takes - for an empty argument
+	c := app.Command(explainCommand, "Explain one key or team: every budget that can block it, both numbers, why they parted and what mends it. Nothing is changed. "+
+		"Exit code 0: explained, 2: not.")
+	c.Arg("id", "A key's SHA-256 or alias, or a team's id or alias; - reads it, or a raw sk-… key, from standard input.").StringVar(&o.name)
+	c.Flag("output", "How to print it: text or json.").Default("text").EnumVar(&o.output, "text", "json")
+	c.Flag("watch", "Follow it until nothing is wrong with it any more.").BoolVar(&o.watch)
+	c.Flag("exporter", "Ask the exporter that runs at this URL, which knows the history, instead of reading LiteLLM and Redis.").PlaceHolder("URL").StringVar(&o.exporter)
+	c.Flag("record", "Write what was read, without names, to this file, which must not exist.").PlaceHolder("FILE").StringVar(&o.record)
+	c.Flag("replay", "Judge and explain a recorded case; nothing is read but the file.").PlaceHolder("FILE").StringVar(&o.replay)
+	return o
+}
+
+// teller explains what a poller knows.
+type teller struct {
+	poller     *poller.Poller
+	deployment *atomic.Pointer[explain.Deployment]
+}
+
+// explain explains an entity as it is in a snapshot; nil if it is not in it.
+func (t teller) explain(s *budget.Snapshot, id budget.ID) *explain.Explanation {
+	asked := t.entity(s, id)
+	if asked == nil {
+		return nil
+	}
+	in := explain.Input{Snapshot: s, Deployment: *t.deployment.Load(), Asked: *asked}
+	if team := asked.Entity.Names.TeamID; team != "" && id.Scope == budget.Key {
+		in.Team = t.entity(s, budget.ID{Scope: budget.Team, Value: team})
+	}
+	return explain.Explain(in)
+}
+
+func (t teller) entity(s *budget.Snapshot, id budget.ID) *explain.Entity {
+	for _, e := range s.Entities[id.Scope] {
+		if e.ID == id {
+			standing, _ := t.poller.Standing(id)
+			return &explain.Entity{Entity: e, Row: standing.Row, History: t.poller.History(id), Refusals: t.poller.Refusals(id)}
+		}
+	}
+	return nil
+}
+
+// deploymentOf is how an operator reaches what a configuration reads.
+func deploymentOf(cfg *config.Config) *explain.Deployment {
+	d := &explain.Deployment{LiteLLMURL: cfg.LiteLLM.URL}
+	if r := cfg.Redis; r != nil {
+		d.Redis = &explain.Redis{
+			Mode: string(r.Mode), Addresses: r.Addresses, MasterName: r.MasterName, DB: r.DB, TLS: r.TLS != nil, Namespace: r.Namespace,
+		}
+	}
+	return d
+}
+
+// explain explains one entity, and follows it if it is to.
+func (p *program) explain(ctx context.Context, o explainOptions) int {
+	err := p.explainOne(ctx, o)
+	if err != nil {
+		fmt.Fprintf(p.stderr, "%s: error: %s\n", name, err)
+		return exitUsage
+	}
+	return exitOK
+}
+
+func (p *program) explainOne(ctx context.Context, o explainOptions) error {
+	if o.replay != "" {
+		if o.name != "" || o.stdin || o.watch || o.exporter != "" || o.record != "" {
+			return errors.New("--replay goes with a file and --output only")
+		}
+		return p.replay(o)
+	}
+	switch {
+	case o.name == "" && o.stdin:
+		var err error
+		if o.name, err = readName(p.stdin); err != nil {
+			return err
+		}
+	case o.name == "":
+		return errors.New("which key or team? Give an id or an alias, or - to read it from standard input")
+	}
+	var file *os.File
+	if o.record != "" { // before anybody waits for long
+		var err error
+		if file, err = os.OpenFile(o.record, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+			return fmt.Errorf("--record: %w", err)
+		}
+		defer file.Close()
+	}
+	source, end, err := p.source(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer end()
+	x, err := source.first(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.print(o, x); err != nil {
+		return err
+	}
+	var recorder casebook.Recorder
+	recorder.Take(x)
+	if o.watch {
+		if err := p.follow(ctx, o, source, x, &recorder); err != nil {
+			return err
+		}
+	}
+	if file == nil {
+		return nil
+	}
+	intervals, tolerance := source.settings()
+	if err := casebook.Write(file, recorder.Case(intervals, tolerance)); err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// explanations is where the explanations of one entity come from.
+type explanations interface {
+	first(ctx context.Context) (*explain.Explanation, error) // waits until what was suspected is settled
+	next(ctx context.Context) (*explain.Explanation, error)  // waits for a moment
+	settings() (casebook.Intervals, casebook.Tolerance)
+}
+
+func (p *program) source(ctx context.Context, o explainOptions) (explanations, func(), error) {
+	if o.exporter != "" {
+		r, err := newRemote(o.exporter, o.name)
+		return r, func() {}, err
+	}
+	s, end, err := p.begin(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &fresh{session: s, name: o.name}, end, nil
+}
+
+// fresh reads both sources for itself.
+type fresh struct {
+	*session
+	name string
+	id   budget.ID
+}
+
+// first finds the entity and waits until it, and its team, are judged and nothing that was suspected is open.
+func (f *fresh) first(ctx context.Context) (*explain.Explanation, error) {
+	var x *explain.Explanation
+	var lookup *whichOf
+	var read time.Time
+	defer f.progress.clear()
+	err := f.wait(ctx, func(s *budget.Snapshot) (bool, string) {
+		found, byID := find(s, f.name)
+		whole := f.poller.Progress().Whole
+		switch {
+		case len(found) != 1 && whole:
+			lookup = &whichOf{found}
+			return true, ""
+		case !byID && !whole:
+			return false, f.readingText()
+		}
+		f.id = found[0].id()
+		open, counted := f.open(s)
+		if !counted {
+			return false, f.readingText()
+		}
+		if read.IsZero() {
+			read = time.Now()
+		}
+		if open.Known && !open.Value.After(read) && time.Since(read) < settledAtLatest {
+			return false, "something is suspected, waiting for it to settle"
+		}
+		x = f.teller().explain(s, f.id)
+		return x != nil, ""
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case lookup != nil:
+		return nil, lookup
+	}
+	return x, nil
+}
+
+// open is since when something has been suspected of the entity or its team; counted says that both were read.
+func (f *fresh) open(s *budget.Snapshot) (since budget.Optional[time.Time], counted bool) {
+	ids := []budget.ID{f.id}
+	for _, e := range s.Entities[f.id.Scope] {
+		if e.ID == f.id && f.id.Scope == budget.Key && e.Names.TeamID != "" {
+			ids = append(ids, budget.ID{Scope: budget.Team, Value: e.Names.TeamID})
+		}
+	}
+	counted = true
+	for _, id := range ids {
+		standing, known := f.poller.Standing(id)
+		if !known {
+			continue // a team that is not read
+		}
+		counted = counted && standing.Counted
+		if u := standing.UndecidedSince; u.Known && (!since.Known || u.Value.Before(since.Value)) {
+			since = u
+		}
+	}
+	return since, counted
+}
+
+func (f *fresh) next(ctx context.Context) (*explain.Explanation, error) {
+	due := time.Now().Add(time.Second)
+	var x *explain.Explanation
+	err := f.wait(ctx, func(s *budget.Snapshot) (bool, string) {
+		if time.Now().Before(due) {
+			return false, ""
+		}
+		x = f.teller().explain(s, f.id)
+		return true, ""
+	})
+	if err == nil && x == nil {
+		return nil, &whichOf{}
+	}
+	return x, err
+}
+
+func (f *fresh) settings() (casebook.Intervals, casebook.Tolerance) {
+	cfg := f.config.Load()
+	lag := cfg.Tolerance.WriteLag
+	if measured := f.poller.Snapshot().WriteLag; measured.Known {
+		lag = max(lag, measured.Value)
+	}
+	return casebook.Intervals{Inventory: casebook.After(cfg.Intervals.Inventory), Counters: casebook.After(cfg.Intervals.Counters)},
+		casebook.Tolerance{USD: &cfg.Tolerance.USD, Ratio: &cfg.Tolerance.Ratio, WriteLag: casebook.After(lag)}
+}
+
+func (p *program) print(o explainOptions, x *explain.Explanation) error {
+	if o.output == "json" {
+		return json.NewEncoder(p.stdout).Encode(x)
+	}
+	return x.WriteText(p.stdout)
+}
+
+// follow prints what changes until nothing is wrong any more, or until it is interrupted: then what was seen so far is
+// all there is.
+func (p *program) follow(ctx context.Context, o explainOptions, source explanations, x *explain.Explanation, recorder *casebook.Recorder) error {
+	began := time.Now()
+	if o.output == "text" && !x.Healed() {
+		fmt.Fprintf(p.stdout, "\nFollowing it until nothing is wrong with it any more; Ctrl-C ends that.\n")
+	}
+	said := ""
+	for !x.Healed() {
+		next, err := source.next(ctx)
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // interrupted: it was explained
+		}
+		if err != nil {
+			return err
+		}
+		x = next
+		recorder.Take(x)
+		line := watchLine(x)
+		switch {
+		case line == said:
+		case o.output == "json":
+			if err := p.print(o, x); err != nil {
+				return err
+			}
+		default:
+			fmt.Fprintf(p.stdout, "%s  %s\n", x.At.Format("15:04:05"), line)
+		}
+		said = line
+	}
+	if o.output == "text" {
+		fmt.Fprintf(p.stdout, "Nothing is wrong with it now, after %s.\n", time.Since(began).Round(time.Second))
+	}
+	return nil
+}
+
+// watchLine is what is worth a new line when it changes.
+func watchLine(x *explain.Explanation) string {
+	line := ""
+	for i, b := range x.Budgets {
+		if b.Window != "" || i > 0 && b.Cause == nil {
+			continue
+		}
+		if line != "" {
+			line += "; its team: "
+		}
+		line += fmt.Sprintf("reported %s, enforced %s, cap %s: ", b.ReportedText(), b.EnforcedText(), b.CapText())
+		switch {
+		case b.Verdict == "":
+			line += "not judged"
+		case b.Cause == nil:
+			line += words(string(b.Verdict))
+		default:
+			line += words(string(b.Verdict)) + ", " + string(b.Cause.Name)
+		}
+	}
+	return line
+}

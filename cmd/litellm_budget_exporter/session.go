@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/config"
+)
+
+const (
+	// lookAgain is how often a command that reads for itself looks how far the reading has come.
+	lookAgain = 100 * time.Millisecond
+	// sourceGraceTime is for how long a command waits for a source that was read and then failed.
+	sourceGraceTime = time.Minute
+	// progressAfter is how long a person waits before being told what for.
+	progressAfter = time.Second
+	// settledAtLatest is how long after a suspicion it is settled at the latest: a divergence has to last a minute,
+	// and a large fleet takes its time.
+	settledAtLatest = 3 * time.Minute
+)
+
+// session is the reading of a command: the exporter without a web server, for as long as the command needs it.
+type session struct {
+	*exporter
+	progress progress
+}
+
+// begin starts to read both sources. end stops it.
+func (p *program) begin(ctx context.Context) (s *session, end func(), err error) {
+	e, err := newExporter(func() (*config.Config, error) { return config.Load(p.configFile, p.env) }, p.logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	running, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = e.run(running) // ends by its context only
+	}()
+	s = &session{exporter: e, progress: progress{w: p.stderr, shown: isTerminal(p.stderr), from: time.Now().Add(progressAfter)}}
+	return s, func() { s.progress.clear(); stop(); <-done }, nil
+}
+
+// wait looks again and again until done says so. What it waits for, done says in words. A source that cannot be read
+// is an error.
+func (s *session) wait(ctx context.Context, done func(*budget.Snapshot) (bool, string)) error {
+	ticker := time.NewTicker(lookAgain)
+	defer ticker.Stop()
+	for {
+		snapshot := s.poller.Snapshot()
+		if err := failedSource(snapshot); err != nil {
+			return err
+		}
+		ended, what := done(snapshot)
+		if ended {
+			return nil
+		}
+		s.progress.say(what)
+		select {
+		case <-ctx.Done():
+			return errors.New("interrupted")
+		case <-ticker.C:
+		}
+	}
+}
+
+// failedSource is the error of a source that cannot be read: at once if it never could, else after a while.
+func failedSource(s *budget.Snapshot) error {
+	for _, source := range []struct {
+		id   budget.Source
+		name string
+	}{{budget.LiteLLM, "LiteLLM"}, {budget.Redis, "Redis"}} {
+		state := s.Sources[source.id]
+		if state.Problem != "" && (!state.LastSuccess.Known || s.At.Sub(state.LastSuccess.Value) > sourceGraceTime) {
+			return fmt.Errorf("%s cannot be read: %s", source.name, state.Problem)
+		}
+	}
+	return nil
+}
+
+// readingText says how far the reading of everything has come.
+func (s *session) readingText() string {
+	p := s.poller.Progress()
+	if p.Total > p.Entities {
+		return fmt.Sprintf("reading: %d of %d keys and teams", p.Entities, p.Total)
+	}
+	return fmt.Sprintf("reading: %d keys and teams", p.Entities)
+}
+
+// progress tells a person at a terminal what is waited for, in one line that is written over.
+type progress struct {
+	w     io.Writer
+	shown bool // w is a terminal
+	from  time.Time
+	last  string
+}
+
+func (p *progress) say(text string) {
+	if !p.shown || text == p.last || time.Now().Before(p.from) {
+		return
+	}
+	fmt.Fprintf(p.w, "\r\x1b[K%s …", text)
+	p.last = text
+}
+
+func (p *progress) clear() {
+	if p.last != "" {
+		fmt.Fprint(p.w, "\r\x1b[K")
+		p.last = ""
+	}
+}
+
+// isTerminal says whether somebody looks on.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
