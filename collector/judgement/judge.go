@@ -65,19 +65,19 @@ func (j *Judge) SetEntering(allowed bool) { j.entering = allowed }
 func (j *Judge) Totals(s budget.Scope) budget.ScopeTotals { return *j.totals[s] }
 
 // WriteLag is the measured write lag, unknown until measured.
-func (j *Judge) WriteLag() budget.Optional[time.Duration] { return j.lag.measured() }
+func (j *Judge) WriteLag() budget.Optional[time.Duration] { return j.lag.measured }
 
 // FlushStalled says that LiteLLM does not bring spend to the database: rows stand still while counters rise.
 func (j *Judge) FlushStalled(now time.Time) bool { return j.flush.stalled(now, j.unwrittenFor()) }
 
 // writeLag is the write lag in force: as measured, but never less than assumed.
 func (j *Judge) writeLag() time.Duration {
-	return max(j.params.WriteLag, j.lag.measured().Value)
+	return max(j.params.WriteLag, j.lag.measured.Value)
 }
 
 // unwrittenFor is for how long spend can be in the counter only.
 func (j *Judge) unwrittenFor() time.Duration {
-	if measured := j.lag.measured(); measured.Known {
+	if measured := j.lag.measured; measured.Known {
 		return j.writeLag()
 	}
 	return unmeasuredLags * j.params.WriteLag
@@ -96,7 +96,7 @@ func (j *Judge) Row(t *Track, r *budget.Row) {
 	} else {
 		t.observed += observedRise(before, r)
 		if before.Spend.Known && r.Spend.Known && r.Spend.Value < before.Spend.Value {
-			t.excursion = excursion{}
+			t.usual.forsake(false)
 		}
 		if t.motion != nil || before.Spend != r.Spend {
 			t.moving().rowMoved(before, r, j.unwrittenFor())
@@ -135,21 +135,18 @@ func (j *Judge) Counter(t *Track, c budget.Counter, windows []budget.Counter) {
 		return
 	}
 	if t.motion != nil || (changed && c.State == budget.CounterPresent && before.State != budget.CounterUnread) {
-		t.moving().counterMoved(before, c, t.row.Spend.Value)
+		t.moving().counterMoved(before, c, t.row.Spend, max(2*burnWindow, j.unwrittenFor()))
 	}
 	if t.history != nil || (changed && before.State != budget.CounterUnread) {
 		fell := t.remembering(t.row, before).Counter(before, c, t.row)
 		j.falls.count(c.ReadAt, fell)
 	}
 	j.flush.counter(t, before, c)
-	if t.motion != nil {
-		t.motion.liftedBy(before, c, t.row.Spend)
+	if before.State == budget.CounterPresent && c.Value != before.Value && ranOut(before, c) {
+		t.usual.forsake(true)
 	}
-	if c.State != budget.CounterPresent || before.State == budget.CounterPresent && c.Value != before.Value && ranOut(before, c) {
-		t.excursion = excursion{}
-	}
-	t.probe.counter(before, c, t.rose)
-	t.rose = before.State == budget.CounterPresent && c.State == budget.CounterPresent && c.Value > before.Value
+	t.probe.counter(before, c, t.stirred)
+	t.stirred = before.State == budget.CounterPresent && c.State == budget.CounterPresent && c.Value != before.Value
 	t.guard.observe(before, c, t.row.Spend, j.capOf(t.row, c.ReadAt))
 	j.judge(t, c.ReadAt)
 }
@@ -168,6 +165,9 @@ func (j *Judge) Refresh(t *Track, now time.Time) {
 // judge decides the verdict after a reading at a time, counts it, and makes the entity's view anew.
 func (j *Judge) judge(t *Track, at time.Time) {
 	a := j.weigh(t, at)
+	if t.motion != nil && a.enforced.Known {
+		t.motion.aheadBy(a.enforced.Value - t.row.Spend.Value)
+	}
 	t.endWhatNoLongerShows(a)
 	j.decideLock(t, a, at)
 	j.decideDivergence(t, a, at)

@@ -235,15 +235,22 @@ func TestPinnedAtCap(t *testing.T) {
 
 func TestDivergingAfterAMinuteOfReadings(t *testing.T) {
 	s := tell(t, "1.84.0").pair(0, 3, 3).cold(15)
-	for sec := 30.0; sec < 90; sec += 15 {
+	for sec := 30.0; sec < 105; sec += 15 { // for 75 s it may be spend on its way to the row
 		s.pair(sec, 3, 6).verdict(budget.OK)
 	}
-	s.pair(91, 3, 6).verdict(budget.Diverging)
+	s.pair(106, 3, 6).verdict(budget.Diverging)
 	if !s.track.Watched() {
 		t.Error("a diverging row is not read again")
 	}
-	s.counter(100, 3).verdict(budget.OK)
+	s.counter(110, 3).verdict(budget.OK)
 
+	t.Run("below the row", func(t *testing.T) {
+		s := tell(t, "1.84.0").pair(0, 9, 9).cold(15)
+		for sec := 30.0; sec < 90; sec += 15 {
+			s.pair(sec, 9, 6).verdict(budget.OK)
+		}
+		s.pair(91, 9, 6).verdict(budget.Diverging)
+	})
 	t.Run("not if one reading is right", func(t *testing.T) {
 		tell(t, "1.84.0").pair(0, 3, 3).cold(15).pair(30, 3, 6).pair(60, 3, 3).pair(75, 3, 6).pair(91, 3, 6).verdict(budget.OK)
 	})
@@ -253,7 +260,7 @@ func TestDivergingAfterAMinuteOfReadings(t *testing.T) {
 	})
 	t.Run("without a cap too", func(t *testing.T) {
 		s := tell(t, "1.84.0", func(r *budget.Row) { r.MaxBudget = budget.Optional[float64]{} }).pair(0, 3, 3).cold(15)
-		s.pair(30, 3, 60).pair(91, 3, 60).verdict(budget.Diverging)
+		s.pair(30, 3, 60).pair(106, 3, 60).verdict(budget.Diverging)
 		if s.track.Entity().LockJudged {
 			t.Error("an entity without a cap is judged as locked or not")
 		}

@@ -1,62 +1,81 @@
 package judgement
 
 import (
+	"math"
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
 )
 
-// burnWindow is the time over which a burn rate is taken.
-const burnWindow = 60 * time.Second
+const (
+	// burnWindow is the time over which a burn rate is taken.
+	burnWindow = 60 * time.Second
+	// mostRises bounds what is remembered of one side of an entity.
+	mostRises = 64
 
-// mostRises bounds the history of one entity: at the shortest interval worth using it spans more than a
-// burn window.
-const mostRises = 64
+	// concurrent is by how many times the reservations in flight can exceed what of them is seen to be settled within
+	// a burn window.
+	concurrent = 3
+	// settledFor is how long settled reservations tell what is in flight.
+	settledFor = 10 * time.Minute
+)
 
 // rise is spend that appeared on one side between two readings of it.
 type rise struct {
-	from, to time.Time
+	from, to int64 // Unix time in ns: there can be 100 000 histories of them
 	usd      float64
 	reported float64 // the row's spend as known when the rise was seen
+	least    float64 // the least by which the counter was ahead of the row since
+	noBurn   bool    // the counter came back with it, above the row, or the row did not follow it
 }
 
 // motion is how both sides of an entity moved lately.
 type motion struct {
-	counter []rise // only those that count as burn
+	counter []rise
 	row     []rise
 
 	// rowStoodUntil is the last reading of the row before it was seen to move: what the counter rose since
 	// then may not be in the row yet.
 	rowStoodUntil time.Time
 
-	reservation   float64 // USD, the largest lately settled reservation
-	reservationAt time.Time
+	peak      float64 // of the counter, within a burn window
+	peakAt    time.Time
+	settled   float64 // USD, the most that was settled within a burn window lately
+	settledAt time.Time
 
 	spender spender
 }
 
-// usualReservationFor is how long a settled reservation tells what reservations are usual.
-const usualReservationFor = 10 * time.Minute
-
-// counterMoved takes in two successive readings of a counter.
-func (m *motion) counterMoved(before, now budget.Counter, reported float64) {
-	if before.State != budget.CounterPresent || now.State != budget.CounterPresent {
-		return
-	}
-	// The counter could have expired and been seeded anew in between.
-	if before.TTL != budget.NoExpiry && now.ReadAt.Sub(before.ReadAt) >= before.TTL {
-		return
-	}
-	change := now.Value - before.Value
+// counterMoved takes in two successive readings of a counter, and what was known of the row. It keeps what rose in the
+// time that still counts.
+func (m *motion) counterMoved(before, now budget.Counter, reported budget.Optional[float64], keep time.Duration) {
 	switch {
-	case change > 0:
-		m.counter = appendRise(m.counter, rise{before.ReadAt, now.ReadAt, change, reported})
-	case change < 0:
-		settled := min(-change, risen(m.counter, now.ReadAt.Add(-burnWindow)))
-		if settled > 0 && settled >= m.usualReservation(now.ReadAt) {
-			m.reservation, m.reservationAt = settled, now.ReadAt
+	case now.State != budget.CounterPresent || before.State == budget.CounterUnread || !reported.Known:
+		return
+	case before.State != budget.CounterPresent || ranOut(before, now):
+		m.peak, m.peakAt = now.Value, now.ReadAt
+		if ahead := now.Value - reported.Value; ahead > 0 && now.Value != before.Value {
+			m.counter = appendRise(m.counter, newRise(before.ReadAt, now.ReadAt, ahead, reported.Value), keep)
+			m.counter[len(m.counter)-1].noBurn = true
 		}
+		return
+	case now.Value > before.Value:
+		m.counter = appendRise(m.counter, newRise(before.ReadAt, now.ReadAt, now.Value-before.Value, reported.Value), keep)
 	}
+	if now.Value >= m.peak || now.ReadAt.Sub(m.peakAt) > burnWindow {
+		m.peak, m.peakAt = now.Value, now.ReadAt
+	}
+	// A counter that falls below its row did not settle reservations: it lost spend. Nor did one that falls by more than
+	// it rose: it was mended.
+	if settled := min(m.peak-now.Value, m.lifted(now.ReadAt, keep)); settled > 0 && now.Value >= reported.Value &&
+		(settled >= m.settled || now.ReadAt.Sub(m.settledAt) > settledFor) {
+		m.settled, m.settledAt = settled, now.ReadAt
+	}
+}
+
+// ranOut says that the counter's life can have ended between two readings, and that it was seeded anew.
+func ranOut(before, now budget.Counter) bool {
+	return before.TTL != budget.NoExpiry && now.ReadAt.Sub(before.ReadAt) >= before.TTL
 }
 
 // rowMoved takes in two successive readings of a row. A rise of the counter that the row did not follow
@@ -70,22 +89,28 @@ func (m *motion) rowMoved(before, now *budget.Row, unwrittenFor time.Duration) {
 		m.rowStoodUntil = before.ReadAt
 	}
 	if change > 0 {
-		m.row = appendRise(m.row, rise{before.ReadAt, now.ReadAt, change, before.Spend.Value})
+		m.row = appendRise(m.row, newRise(before.ReadAt, now.ReadAt, change, before.Spend.Value), max(burnWindow, unwrittenFor))
 	}
-	kept := m.counter[:0]
-	for _, r := range m.counter {
+	if change < 0 { // a reset or an edit: where the counter stood tells nothing any more
+		m.peak = 0
+	}
+	for i := range m.counter {
+		r := &m.counter[i]
 		followed := now.Spend.Value < r.reported || now.Spend.Value-r.reported >= r.usd/2
-		if followed || now.ReadAt.Sub(r.to) < unwrittenFor {
-			kept = append(kept, r)
+		if !r.noBurn && !followed && now.ReadAt.UnixNano()-r.to >= int64(unwrittenFor) {
+			r.noBurn = true
 		}
 	}
-	m.counter = kept
 }
 
 // burnRate is the larger of counter rise and row rise, in USD per second over the last minute.
 func (m *motion) burnRate(now time.Time) float64 {
-	since := now.Add(-burnWindow)
-	return max(0, risenWithin(m.counter, since), risenWithin(m.row, since)) / burnWindow.Seconds()
+	return max(risenWithin(m.counter, now)/burnWindow.Seconds(), m.rowRate(now))
+}
+
+// rowRate is the rise of the row in USD per second over the last minute: what was truly spent.
+func (m *motion) rowRate(now time.Time) float64 {
+	return risenWithin(m.row, now) / burnWindow.Seconds()
 }
 
 // unwritten is how much of the counter's rise may not have reached the row yet (USD): what it rose since the
@@ -95,52 +120,86 @@ func (m *motion) unwritten(now time.Time, atMost time.Duration) float64 {
 	if m.rowStoodUntil.After(since) {
 		since = m.rowStoodUntil
 	}
-	return risen(m.counter, since)
-}
-
-// usualReservation is the size of reservations in flight that is usual for the entity now, in USD.
-func (m *motion) usualReservation(now time.Time) float64 {
-	if now.Sub(m.reservationAt) > usualReservationFor {
-		return 0
-	}
-	return m.reservation
-}
-
-// idle says that nothing is left in the history that could still count.
-func (m *motion) idle(now time.Time, grace time.Duration) bool {
-	since := now.Add(-max(grace, burnWindow, usualReservationFor))
-	last := func(rs []rise) bool { return len(rs) == 0 || rs[len(rs)-1].to.Before(since) }
-	return last(m.counter) && last(m.row) && m.reservationAt.Before(since)
-}
-
-func appendRise(rs []rise, r rise) []rise {
-	if len(rs) == mostRises {
-		rs = append(rs[:0], rs[1:]...)
-	}
-	return append(rs, r)
-}
-
-// risen sums the rises seen after a time.
-func risen(rs []rise, since time.Time) float64 {
 	sum := 0.0
-	for _, r := range rs {
-		if r.to.After(since) {
+	for _, r := range m.counter {
+		if !r.noBurn && r.to > since.UnixNano() {
 			sum += r.usd
 		}
 	}
 	return sum
 }
 
-// risenWithin sums the part of the rises that falls after a time, a rise being spread evenly between its two readings.
-func risenWithin(rs []rise, since time.Time) float64 {
+// lifted is by how much the counter rose or came back above the row in the given time (USD), whether or not the row
+// moved meanwhile: with several workers each brings its own part to the row.
+func (m *motion) lifted(now time.Time, within time.Duration) float64 {
+	since := now.Add(-within).UnixNano()
+	sum := 0.0
+	for _, r := range m.counter {
+		if r.to > since {
+			sum += r.usd
+		}
+	}
+	return sum
+}
+
+// aheadBy takes in by how much the counter is ahead of the row, in USD.
+func (m *motion) aheadBy(usd float64) {
+	for i := range m.counter {
+		m.counter[i].least = min(m.counter[i].least, usd)
+	}
+}
+
+// wrongSince is the first rise of those remembered that was no spend and since which the counter was ahead of the row by
+// more than a tolerance in every reading; zero if there is none.
+func (m *motion) wrongSince(tolerance float64) time.Time {
+	for _, r := range m.counter {
+		if r.noBurn && r.least > tolerance {
+			return time.Unix(0, r.to)
+		}
+	}
+	return time.Time{}
+}
+
+// inFlight is the size of reservations that can be in flight now, in USD, as told by what was settled lately.
+func (m *motion) inFlight(now time.Time) float64 {
+	if now.Sub(m.settledAt) > settledFor {
+		return 0
+	}
+	return concurrent * m.settled
+}
+
+// idle says that nothing is left in the history that could still count.
+func (m *motion) idle(now time.Time, grace time.Duration) bool {
+	since := now.Add(-max(grace, burnWindow, settledFor))
+	last := func(rs []rise) bool { return len(rs) == 0 || rs[len(rs)-1].to < since.UnixNano() }
+	return last(m.counter) && last(m.row) && m.settledAt.Before(since)
+}
+
+func newRise(from, to time.Time, usd, reported float64) rise {
+	return rise{from: from.UnixNano(), to: to.UnixNano(), usd: usd, reported: reported, least: math.Inf(1)}
+}
+
+// appendRise adds a rise and drops those that are too old to count, or too many.
+func appendRise(rs []rise, r rise, keep time.Duration) []rise {
+	old := 0
+	for old < len(rs) && (rs[old].to < r.to-int64(keep) || len(rs)-old >= mostRises) {
+		old++
+	}
+	return append(append(rs[:0], rs[old:]...), r)
+}
+
+// risenWithin sums the part of the rises that falls into the last burn window, a rise being spread evenly between its
+// two readings.
+func risenWithin(rs []rise, now time.Time) float64 {
+	since := now.Add(-burnWindow).UnixNano()
 	sum := 0.0
 	for _, r := range rs {
-		if !r.to.After(since) {
+		if r.noBurn || r.to <= since {
 			continue
 		}
 		part := 1.0
-		if r.from.Before(since) {
-			part = float64(r.to.Sub(since)) / float64(r.to.Sub(r.from))
+		if r.from < since {
+			part = float64(r.to-since) / float64(r.to-r.from)
 		}
 		sum += r.usd * part
 	}

@@ -19,7 +19,8 @@ type Track struct {
 	motion   *motion        // nil while neither side moved lately
 	history  *cause.History // nil where there was nothing to remember: neither side moved, and nothing diverges
 	probe    lagProbe
-	rose     bool // the counter's last reading was above the one before
+	stirred  bool // the counter's last reading differs from the one before
+	usual    usual
 	guard    guard
 	immortal bool // without expiry in two readings running
 

@@ -36,10 +36,10 @@ func TestUndecidedSince(t *testing.T) {
 	t.Run("lasting divergence", func(t *testing.T) {
 		s := tell(t, "1.84.0").row(0, 3).counter(1, 3).cold(16).counter(31, 6)
 		undecided(s, 31)
-		for second := 45.0; second < 90; second += 15 {
+		for second := 45.0; second < 105; second += 15 {
 			undecided(s.pair(second, 3, 6), 31)
 		}
-		decided(s.pair(92, 3, 6).verdict(budget.Diverging))
+		decided(s.pair(107, 3, 6).verdict(budget.Diverging))
 	})
 	t.Run("divergence that passes", func(t *testing.T) {
 		decided(tell(t, "1.84.0").row(0, 3).counter(1, 3).cold(16).counter(31, 6).pair(45, 6, 6))

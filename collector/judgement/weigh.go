@@ -24,6 +24,7 @@ type assessment struct {
 	locked   bool // falsely locked by the readings as they are
 	bypassed bool
 	diverges bool
+	lifted   bool // by no more than the counter rose, or came back with, in the time that spend can take to the row
 
 	// suspect is the verdict that the readings suggest with the reported spend moved on at the burn rate to
 	// the time of the counter's reading.
@@ -52,13 +53,18 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 	}
 
 	gap := t.readingGap()
-	burn, unwritten, reservation := 0.0, 0.0, 0.0
+	burn, unwritten, lifted := 0.0, 0.0, 0.0
 	if t.motion != nil {
 		burn = t.motion.burnRate(now)
 		unwritten = t.motion.unwritten(now, j.unwrittenFor())
-		reservation = t.motion.usualReservation(now)
+		lifted = t.motion.lifted(now, j.unwrittenFor())
 	}
-	tolerance := j.params.ToleranceUSD + burn*(lag+gap).Seconds() + reservation
+	tolerance := j.params.ToleranceUSD + burn*(lag+gap).Seconds()
+	if a.enforced.Value > r.Spend.Value { // reservations make the counter too high, never too low
+		tolerance += j.usualReservations(t, now)
+	}
+	// Until the write lag is measured, a fleet whose workers flush once a minute must not be called diverging.
+	patience := tolerance + burn*(j.unwrittenFor()-lag).Seconds()
 	a.tolerance = budget.Some(tolerance)
 	a.agrees = c.State == budget.CounterAbsent || c.State == budget.CounterPresent && math.Abs(c.Value-r.Spend.Value) <= tolerance
 	a.judged = !r.Blocked && !r.Throttled && !(r.Expires.Known && !now.Before(r.Expires.Value))
@@ -80,8 +86,9 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 	bypasses := func(cap budget.Cap, reported float64) bool {
 		return cap.ReachedBy(reported) && cap.Above(enforced) && enforced < reported && exceeds(reported)
 	}
-	a.diverges = exceeds(reported) &&
+	a.diverges = exceeds(reported) && math.Abs(enforced-reported) > patience &&
 		math.Abs(enforced-reported) > j.params.ToleranceRatio*max(math.Abs(enforced), math.Abs(reported))
+	a.lifted = enforced > reported && enforced-reported <= lifted
 	if a.cap.State != budget.CapKnown || a.cap.BlocksByIntent() {
 		return a
 	}

@@ -13,44 +13,42 @@ const (
 	longestProbe = 10 * time.Minute
 )
 
-// writeLag measures how long LiteLLM takes to bring spend from the counter to the row. A sample is a counter
-// that came to rest at a value, and the row seen at that value later; the reading intervals are not in it.
-type writeLag struct {
+// durations is what was measured of a duration that a deployment has.
+type durations struct {
 	samples []time.Duration
 	next    int
+
+	measured budget.Optional[time.Duration] // the 95th percentile, unknown while there are too few samples
 }
 
-func (l *writeLag) add(d time.Duration) {
-	if len(l.samples) < lagSamples {
-		l.samples = append(l.samples, d)
-		return
+func (d *durations) add(sample time.Duration) {
+	if len(d.samples) < lagSamples {
+		d.samples = append(d.samples, sample)
+	} else {
+		d.samples[d.next] = sample
+		d.next = (d.next + 1) % lagSamples
 	}
-	l.samples[l.next] = d
-	l.next = (l.next + 1) % lagSamples
-}
-
-// measured is the 95th percentile, unknown while there are too few samples.
-func (l *writeLag) measured() budget.Optional[time.Duration] {
-	if len(l.samples) < enoughLags {
-		return budget.Optional[time.Duration]{}
+	if n := len(d.samples); n >= enoughLags {
+		d.measured = budget.Some(slices.Sorted(slices.Values(d.samples))[(n-1)*95/100])
 	}
-	sorted := slices.Sorted(slices.Values(l.samples))
-	return budget.Some(sorted[(len(sorted)-1)*95/100])
 }
 
-// lagProbe waits for the row of one entity to reach a value at which its counter came to rest.
+// lagProbe measures how long LiteLLM takes to bring spend from the counter to the row: a sample is a counter that came
+// to rest at a value, and the row seen at that value later; the reading intervals are not in it.
+//
+// It waits for the row of one entity to reach a value at which its counter came to rest.
 type lagProbe struct {
 	target float64
 	restAt time.Time // first reading at the target
 }
 
-// counter takes in two successive readings of the counter: a probe begins where it rose and then stood still,
-// so that no reservation in flight is part of the target, and ends where that no longer holds.
-func (p *lagProbe) counter(before, now budget.Counter, rose bool) {
+// counter takes in two successive readings of the counter: a probe begins where it moved and then stood still,
+// so that hardly ever a reservation in flight is part of the target, and ends where that no longer holds.
+func (p *lagProbe) counter(before, now budget.Counter, stirred bool) {
 	switch {
 	case now.State != budget.CounterPresent || before.State != budget.CounterPresent || now.Value < before.Value:
 		*p = lagProbe{}
-	case now.Value == before.Value && rose && p.restAt.IsZero():
+	case now.Value == before.Value && stirred && p.restAt.IsZero():
 		*p = lagProbe{target: now.Value, restAt: before.ReadAt}
 	}
 }

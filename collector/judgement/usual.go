@@ -1,0 +1,77 @@
+package judgement
+
+import (
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+)
+
+const (
+	// usualFor is for how long it is remembered how far an entity was ahead of its row while it was well.
+	usualFor = 24 * time.Hour
+	// busyFor is for how long after its counter moved an entity can have requests in flight.
+	busyFor = 2 * time.Minute
+	// longestFlight bounds what is believed of how long spend is in flight.
+	longestFlight = 5 * time.Minute
+)
+
+// usual is by how much an entity was ahead of its row and came back to it by itself: reservations that were settled and
+// spend that was written. That much is nothing to remark on while it is busy.
+type usual struct {
+	usd float64
+	at  time.Time
+
+	// The excursion under way.
+	peak     float64 // USD
+	settled  float64 // USD by which the counter fell
+	rate     float64 // USD per second by which the row rose, at most
+	counter  float64 // as last read
+	forsaken bool    // it is no longer told whether it ends by itself
+}
+
+// learn takes in a reading of an entity.
+func (j *Judge) learn(t *Track, a assessment, at time.Time) {
+	u := &t.usual
+	if t.motion == nil || t.counter.State != budget.CounterPresent || !a.judged {
+		u.forsake(t.motion == nil || t.counter.State == budget.CounterAbsent)
+		return
+	}
+	if t.lock != budget.NotJudged || t.lasting || t.odd {
+		u.forsake(false)
+		return
+	}
+	u.settled += max(0, u.counter-t.counter.Value)
+	u.counter = t.counter.Value
+	ahead := t.counter.Value - t.row.Spend.Value
+	if ahead > j.params.ToleranceUSD+t.motion.rowRate(at)*j.writeLag().Seconds() {
+		u.peak, u.rate = max(u.peak, ahead), max(u.rate, t.motion.rowRate(at))
+		return
+	}
+	if u.peak > 0 && u.settled >= u.peak/2 && !u.forsaken {
+		if u.peak >= u.usd || at.Sub(u.at) > usualFor {
+			u.usd, u.at = u.peak, at
+		}
+		if u.rate > 0 {
+			j.flight.add(time.Duration(min(u.peak/u.rate, longestFlight.Seconds()) * float64(time.Second)))
+		}
+	}
+	u.forsake(true)
+}
+
+// forsake gives up the excursion under way; ended says that the next one may be believed.
+func (u *usual) forsake(ended bool) {
+	*u = usual{usd: u.usd, at: u.at, counter: u.counter, forsaken: !ended}
+}
+
+// usualReservations is the size of reservations in flight that are usual for an entity now, in USD: its own where they
+// were seen, and at least what its spending makes of what is usual in the deployment.
+func (j *Judge) usualReservations(t *Track, now time.Time) float64 {
+	if t.motion == nil {
+		return 0
+	}
+	most := max(t.motion.inFlight(now), t.motion.rowRate(now)*j.flight.measured.Value.Seconds())
+	if now.Sub(t.usual.at) <= usualFor && now.Sub(t.counterMovedAt) <= busyFor {
+		most = max(most, t.usual.usd)
+	}
+	return most
+}

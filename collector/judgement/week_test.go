@@ -1,0 +1,118 @@
+package judgement_test
+
+import (
+	"testing"
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/examples/simulator"
+)
+
+// resetInterval is how often LiteLLM's reset job comes by.
+const resetInterval = 10 * time.Minute
+
+// pattern is how the traffic of a key looks.
+type pattern struct {
+	busy, idle time.Duration // it alternates between the two
+	every      time.Duration // between two requests while it is busy
+	burst      int           // requests at once
+	cost       float64       // USD
+	estimate   float64       // USD reserved for a request of that cost
+	takes      time.Duration // at most
+}
+
+// send makes the traffic of a key.
+func (f *fleet) sends(hash string, p pattern) {
+	next := f.began
+	turn := f.began.Add(p.busy)
+	busy := true
+	f.traffic = append(f.traffic, func(now time.Time) {
+		if !now.Before(turn) {
+			busy = !busy
+			length := p.busy
+			if !busy {
+				length = p.idle
+			}
+			turn = now.Add(f.vary(length))
+		}
+		if !busy || now.Before(next) {
+			return
+		}
+		next = now.Add(f.vary(p.every))
+		for range p.burst {
+			factor := 0.5 + f.random.Float64()
+			f.send(time.Duration(f.random.Float64()*float64(p.takes)), simulator.Request{
+				Key: hash, Worker: f.random.IntN(8), Cost: p.cost * factor, Estimate: p.estimate * factor * f.priced(now),
+			})
+		}
+	})
+}
+
+// priced is 0 shortly before LiteLLM's reset job comes by, else 1: a reservation that is in flight at a reset is settled
+// against the counter of after it (a failure of LiteLLM's, and no healthy fleet).
+func (f *fleet) priced(now time.Time) float64 {
+	if untilReset := resetInterval - now.Sub(f.began)%resetInterval; untilReset <= time.Minute {
+		return 0
+	}
+	return 1
+}
+
+func (f *fleet) vary(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.5 + f.random.Float64()))
+}
+
+// healthy adds a fleet in which nothing is wrong, for all that goes on in it.
+func (f *fleet) healthy() {
+	f.team(simulator.Team{ID: "team", MaxBudget: new(50_000.0), BudgetDuration: "1d", ResetAt: f.began.Add(3 * time.Hour)})
+	f.team(simulator.Team{ID: "uncapped"})
+	for _, p := range []struct {
+		name string
+		pattern
+		limit  *float64
+		spend  float64
+		resets string
+		team   string
+	}{
+		{"a: heavy traffic", pattern{30 * time.Minute, 8 * time.Hour, 10 * time.Second, 8, 0.05, 0.2, 10 * time.Second}, new(5000.0), 0, "1d", "team"},
+		{"b: heavy traffic, reset hourly", pattern{time.Hour, 9 * time.Hour, 10 * time.Second, 3, 0.2, 0.8, 5 * time.Second}, new(2000.0), 0, "1h", "team"},
+		{"c: mostly cold", pattern{time.Minute, 3 * time.Hour, 20 * time.Second, 1, 0.02, 0.1, 5 * time.Second}, new(100.0), 3.5, "1d", "uncapped"},
+		{"d: bursts of large reservations", pattern{2 * time.Minute, 2 * time.Hour, 40 * time.Second, 6, 0.02, 1.5, 25 * time.Second}, new(500.0), 12, "7d", "team"},
+		{"e: without a cap", pattern{time.Hour, 9 * time.Hour, 15 * time.Second, 2, 0.3, 0.9, 10 * time.Second}, nil, 40, "", "uncapped"},
+		{"f: stops and goes", pattern{90 * time.Second, 4 * time.Minute, 30 * time.Second, 2, 0.4, 1, 20 * time.Second}, new(9000.0), 0, "1d", ""},
+		{"g: few, dear and long", pattern{10 * time.Minute, 4 * time.Hour, 3 * time.Minute, 1, 2, 6, 50 * time.Second}, new(5000.0), 10, "1d", "team"},
+		{"h: slows down", pattern{20 * time.Minute, 5 * time.Hour, 10 * time.Second, 1, 0.001, 0.004, time.Second}, new(50.0), 5, "1h", "team"},
+		{"i: never used", pattern{}, new(10.0), 9.5, "", ""},
+	} {
+		k := simulator.Key{Raw: "sk-" + p.name, MaxBudget: p.limit, Spend: p.spend, TeamID: p.team, BudgetDuration: p.resets}
+		if p.resets != "" {
+			k.ResetAt = f.began.Add(time.Hour)
+		}
+		hash := f.key(k)
+		if p.every > 0 {
+			f.sends(hash, p.pattern)
+		}
+	}
+}
+
+func TestAHealthyWeek(t *testing.T) {
+	for name, o := range map[string]simulator.Options{
+		"1.84.0":                 {Release: "1.84.0", Workers: 3, Seed: 1},
+		"1.90.7, flush of 60 s":  {Release: "1.90.7", Workers: 3, Seed: 2, FlushInterval: 55 * time.Second},
+		"1.101.6":                {Release: "1.101.6", Workers: 3, Seed: 3},
+		"1.109.1, flush of 60 s": {Release: "1.109.1", Workers: 3, Seed: 4, FlushInterval: 55 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, o)
+			f.healthy()
+			accused := map[string]bool{}
+			f.changed = func(e *budget.Entity) {
+				if e.Verdict != budget.OK && e.Verdict != budget.NotJudged && !accused[e.ID.Value] {
+					accused[e.ID.Value] = true
+					t.Errorf("%s", f.describe(e))
+				}
+			}
+			f.run(7 * 24 * time.Hour)
+		})
+	}
+}
