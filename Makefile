@@ -36,6 +36,12 @@ image:
 	docker build --tag litellm-budget-exporter --build-arg VERSION="$$(git describe --tags --always --dirty)" \
 	  --build-arg REVISION="$$(git rev-parse HEAD)" --build-arg SOURCE_DATE_EPOCH="$$(git show -s --format=%ct)" .
 
+# Against a real LiteLLM, with RUN=TestRelease/failure only a part of it. The kit says what it needs.
+RELEASE ?= 1.84.0
+.PHONY: conformance
+conformance:
+	go test -tags conformance -count=1 -timeout 30m -v -run '$(RUN)' ./conformance/real -release $(RELEASE)
+
 .PHONY: bench
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
@@ -43,6 +49,7 @@ bench:
 .PHONY: lint
 lint: $(GOLANGCI_LINT)
 	go vet ./...
+	go vet -tags conformance ./conformance/real
 	$(GOLANGCI_LINT) run
 
 .PHONY: fmt

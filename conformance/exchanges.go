@@ -40,19 +40,26 @@ var zeroHash = strings.Repeat("0", 64)
 
 // Traffic spends: what is sent first, and in this order. Only two of its answers were recorded.
 var Traffic = []Exchange{
-	chat("chat-team", "team", `{"model":"gpt-costly"}`),
-	chat("chat-member", "member", `{"model":"gpt-mock"}`),
-	chat("chat-windows", "windows", `{"model":"gpt-mock"}`),
-	chat("chat-personal", "personal", `{"model":"gpt-mock","user":"{prefix}-customer","metadata":{"tags":["{prefix}-tag"]}}`),
-	chat("chat-unlimited", "unlimited", `{"model":"gpt-mock"}`),
-	chat("chat-by-budget-id", "by-budget-id", `{"model":"gpt-mock"}`),
-	chat("chat-soft", "soft", `{"model":"gpt-mock"}`),
+	chat("chat-team", "team", "gpt-costly", ""),
+	chat("chat-member", "member", "gpt-mock", ""),
+	chat("chat-windows", "windows", "gpt-mock", ""),
+	chat("chat-personal", "personal", "gpt-mock", `"user":"{prefix}-customer","metadata":{"tags":["{prefix}-tag"]},`),
+	chat("chat-unlimited", "unlimited", "gpt-mock", ""),
+	chat("chat-by-budget-id", "by-budget-id", "gpt-mock", ""),
+	chat("chat-soft", "soft", "gpt-mock", ""),
 	// Its budget of 0.0008 is gone after two of them.
-	{Name: "chat-budget-exceeded", Method: "POST", Path: "/v1/chat/completions", Body: `{"model":"gpt-mock"}`, Caller: "tiny", Times: 4},
+	chat("chat-budget-exceeded", "tiny", "gpt-mock", "").times(4),
 }
 
-func chat(name, caller, body string) Exchange {
+// chat asks a model, with more fields than those that a request must have: each with a comma after it.
+func chat(name, caller, model, more string) Exchange {
+	body := `{"model":"` + model + `",` + more + `"max_tokens":20,"messages":[{"role":"user","content":"hi"}]}`
 	return Exchange{Name: name, Method: "POST", Path: "/v1/chat/completions", Body: body, Caller: caller}
+}
+
+func (e Exchange) times(n int) Exchange {
+	e.Times = n
+	return e
 }
 
 // Reads are sent when what the traffic spent has reached the database.

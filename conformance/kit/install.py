@@ -24,7 +24,8 @@ def postgres_programs():
     return pathlib.Path(shutil.which('initdb')).parent if shutil.which('initdb') else None
 
 
-def name_what_is_missing():
+def missing_packages():
+    """The Debian packages that are to be installed."""
     have = {
         'postgresql': postgres_programs() and shutil.which('psql'),
         'redis-server': shutil.which('redis-server') and shutil.which('redis-cli'),
@@ -32,10 +33,14 @@ def name_what_is_missing():
         'nodejs': shutil.which('node'),
         'npm': shutil.which('npm'),
     }
-    missing = [package for package, there in have.items() if not there]
+    return [package for package, there in have.items() if not there]
+
+
+def name_what_is_missing():
+    missing = ' '.join(missing_packages())
     if missing:
-        end('missing Debian packages: %s\n  RUNLEVEL=1 apt-get install --no-install-recommends %s   (RUNLEVEL=1: without starting services)'
-            % (', '.join(missing), ' '.join(missing)), UNAVAILABLE)
+        end('these Debian packages are missing: %s\n  RUNLEVEL=1 apt-get install --no-install-recommends %s   (RUNLEVEL=1: without starting services)'
+            % (missing, missing), UNAVAILABLE)
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
         end('this is Python %d.%d; LiteLLM\'s locked versions need 3.10 to 3.13' % sys.version_info[:2], UNAVAILABLE)
 

@@ -88,14 +88,17 @@ class Stack:
                 end('pg_dump: ' + made.stderr)
             os.replace(str(self.i.tables) + '.new', self.i.tables)
 
-    # Redis. One that ends is started again, as systemd would, with the snapshot that it finds: `redis-cli save`, and later
-    # `redis-cli shutdown nosave`, give a Redis that has lost its last seconds.
+    # Redis. One that ends is started again, as systemd would, with the snapshot and the users that it finds: `redis-cli save`,
+    # and later `redis-cli shutdown nosave`, give a Redis that has lost its last seconds.
     def start_redis(self):
         self.redis_port = free_port()
+        self.users = self.run / 'users.acl'
+        self.users.touch()
         self.redis = self.spawn_redis()
 
     def spawn_redis(self):
-        return self.spawn('redis', ['redis-server', '--port', self.redis_port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', self.run])
+        return self.spawn('redis', ['redis-server', '--port', self.redis_port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no',
+                                    '--dir', self.run, '--aclfile', self.users])
 
     def revive(self):
         if self.redis.poll() is not None:

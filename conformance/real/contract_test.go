@@ -1,0 +1,138 @@
+//go:build conformance
+
+package real
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"litellm_budget_exporter/conformance"
+	"litellm_budget_exporter/conformance/recorded"
+)
+
+// testContract sends the requests of package conformance, and holds answers and counters against its checks and against
+// the recording of this release, as is done with the simulator. It must come before anything else is made: the checks count.
+func testContract(t *testing.T, s *stack) {
+	traffic, err := s.population.Ask(s.client, s.urls[0], conformance.Traffic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("counters", func(t *testing.T) { testCounters(t, s) })
+	s.settle(t)
+	answers, err := s.population.Ask(s.client, s.urls[0], conformance.Reads)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"chat-team", "chat-budget-exceeded"} {
+		answers[name] = traffic[name]
+	}
+	for _, c := range conformance.Checks {
+		t.Run(c.Name, func(t *testing.T) {
+			if err := c.Run(answers); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("answers as recorded", func(t *testing.T) {
+		want, err := conformance.Recorded(recording(t, s.release))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range want.Differences(answers) {
+			t.Error(d)
+		}
+	})
+}
+
+// testCounters compares names, encoding and life of the counters that the traffic left with those that were recorded.
+func testCounters(t *testing.T, s *stack) {
+	recordedCounters, err := conformance.RecordedCounters(recording(t, s.release))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, unlike := map[string]conformance.Counter{}, 0
+	for name, c := range recordedCounters {
+		want[s.counterName(name)] = c
+	}
+	got := map[string]conformance.Counter{}
+	for _, name := range strings.Fields(s.redis(t, "KEYS", "*spend:*")) {
+		life, err := strconv.ParseInt(s.redis(t, "PTTL", name), 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[s.population.Anonymous(name)] = conformance.Counter{Type: s.redis(t, "TYPE", name), Value: s.redis(t, "GET", name), PTTL: life}
+	}
+	for _, d := range conformance.CounterDifferences(want, got) {
+		unlike++
+		t.Error(d)
+	}
+	if unlike == 0 {
+		t.Logf("%d counters, in the form %s", len(got), s.counterName("spend:…"))
+	}
+}
+
+// recording is the recorded release to compare with: this one, or the newest one before it.
+func recording(t *testing.T, release string) string {
+	t.Helper()
+	for _, r := range slices.Backward(recorded.Releases()) {
+		if since(release, r) {
+			if r != release {
+				t.Logf("%s was not recorded: compared with %s", release, r)
+			}
+			return r
+		}
+	}
+	t.Fatalf("%s is older than all recordings", release)
+	return ""
+}
+
+// settle waits until all that was spent is in the database.
+func (s *stack) settle(t *testing.T) {
+	t.Helper()
+	eventually(t, func() error {
+		for scope, rows := range s.rows(t) {
+			for id, row := range rows {
+				// An entity without a counter spent nothing lately.
+				if counter := s.redis(t, "GET", s.counterName("spend:"+scope+":"+id)); counter != "" && number(t, counter) != row.spend {
+					return fmt.Errorf("%s %s: the row says %v, the counter %s", scope, id, row.spend, counter)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// row is what the database has of a key or team.
+type row struct {
+	spend float64
+	cap   *float64 // nil = unlimited
+}
+
+// rows reads all keys and teams, by scope and identity.
+func (s *stack) rows(t *testing.T) map[string]map[string]row {
+	t.Helper()
+	all := map[string]map[string]row{}
+	for scope, query := range map[string]string{
+		"key": `SELECT k.token AS id, k.spend, coalesce(k.max_budget, b.max_budget) AS cap
+			FROM "LiteLLM_VerificationToken" k LEFT JOIN "LiteLLM_BudgetTable" b USING (budget_id) WHERE k.team_id IS DISTINCT FROM 'litellm-dashboard'`,
+		"team": `SELECT team_id AS id, spend, max_budget AS cap FROM "LiteLLM_TeamTable"`,
+	} {
+		all[scope] = map[string]row{}
+		for line := range strings.Lines(s.psql(t, "SELECT row_to_json(r) FROM ("+query+") r")) {
+			var r struct {
+				ID    string
+				Spend float64
+				Cap   *float64
+			}
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				t.Fatal(err)
+			}
+			all[scope][r.ID] = row{r.Spend, r.Cap}
+		}
+	}
+	return all
+}

@@ -1,0 +1,180 @@
+//go:build conformance
+
+package real
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+)
+
+// Up to 1.88.0 nothing that an operator does to a key's spend reaches its counter, and a counter that is too low is believed.
+const mended = "1.90.0"
+
+// exhausted is a key that has spent its cap of 2, so that it is refused for good reason.
+func exhausted(t *testing.T, s *stack, e *exporter, alias string) virtualKey {
+	t.Helper()
+	k := s.newKey(t, alias, map[string]any{"max_budget": 2.0})
+	k.spend(t, 4)
+	e.shows(t, "spend_enforced_usd", k, 2)
+	e.shows(t, "spend_reported_usd", k, 2)
+	if locked, there := e.scrape(t).of("falsely_locked", k); !there || locked != 0 {
+		t.Errorf("a key that has spent all of its budget is falsely locked: %v (there: %t)", locked, there)
+	}
+	return k
+}
+
+// testStaleAfterReset: an operator resets a key's spend, the counter stays.
+func testStaleAfterReset(t *testing.T, s *stack, e *exporter) {
+	k := exhausted(t, s, e, "reset-by-hand")
+	s.admin(t, "/key/"+k.hash+"/reset_spend", map[string]any{"reset_to": 0.0}, nil)
+	if since(s.release, mended) {
+		k.admitted(t, 0)
+		return
+	}
+	k.refused(t, 0)
+	e.mends(t, k, budget.StaleAfterReset)
+}
+
+// testManualEdit: an operator sets a key's spend, the counter stays.
+func testManualEdit(t *testing.T, s *stack, e *exporter) {
+	k := exhausted(t, s, e, "edited-by-hand")
+	s.admin(t, "/key/update", map[string]any{"key": k.hash, "spend": 0.5}, nil)
+	if since(s.release, mended) {
+		k.admitted(t, 0)
+		return
+	}
+	k.refused(t, 0)
+	e.mends(t, k, budget.ManualSpendEdit)
+}
+
+// testLeak: clients leave in the middle of an answer, and what was reserved for them is never given back: up to 1.88.0.
+// The last reservation is cut to what is left, so that the counter stands at the cap.
+func testLeak(t *testing.T, s *stack, e *exporter) {
+	k := s.newKey(t, "streaming", map[string]any{"max_budget": 5.0})
+	e.knows(t, k)
+	for range 3 {
+		k.hangUp(t)
+	}
+	if since(s.release, mended) {
+		eventually(t, func() error {
+			if counter := k.counter(t); counter == "" || number(t, counter) > 1 {
+				return fmt.Errorf("the counter says %s, want what the parts of the answers cost", counter)
+			}
+			return nil
+		})
+		return
+	}
+	k.refused(t, 0)
+	e.mends(t, k, budget.PinnedAtCap)
+}
+
+// hangUp asks for a slow answer and leaves after its first part.
+func (k virtualKey) hangUp(t *testing.T) {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{
+		"model": "gpt-slow", "stream": true, "max_tokens": 100, "messages": []map[string]string{{"role": "user", "content": "hi"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, k.s.urls[0]+"/v1/chat/completions", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+k.raw)
+	r.Header.Set("Content-Type", "application/json")
+	response, err := k.s.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if _, err := bufio.NewReader(response.Body).ReadString('\n'); err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("status %d, %v", response.StatusCode, err)
+	}
+}
+
+// testImmortal: a counter that has lost its expiry, as when LiteLLM's EXPIRE did not reach Redis.
+func testImmortal(t *testing.T, s *stack, e *exporter) {
+	k := s.newKey(t, "immortal", map[string]any{"max_budget": 100.0})
+	k.spend(t, 2)
+	s.redis(t, "PERSIST", k.counterName())
+	e.shows(t, "redis_ttl_seconds", k, -1)
+	e.names(t, k, string(budget.Immortal))
+}
+
+// testLostCounters: Redis starts again with an old snapshot, and all counters fall at once.
+func testLostCounters(t *testing.T, s *stack, e *exporter) {
+	var keys []virtualKey
+	for i := range 4 {
+		k := s.newKey(t, fmt.Sprintf("batch-%d", i), map[string]any{"max_budget": 2.0})
+		k.spend(t, 2)
+		keys = append(keys, k)
+	}
+	s.redis(t, "SAVE")
+	for _, k := range keys {
+		k.spend(t, 2)
+		e.shows(t, "spend_enforced_usd", k, 2)
+	}
+	s.redis(t, "SHUTDOWN", "NOSAVE") // the kit starts it again
+	eventually(t, func() error {
+		if pong, err := s.redisCLI("PING"); err != nil || pong != "PONG" {
+			return fmt.Errorf("PING: %s %w", pong, err)
+		}
+		return nil
+	})
+	for i, k := range keys {
+		a, err := k.chat(i%len(s.urls), cheap)
+		if err != nil {
+			t.Fatal(err)
+		}
+		admitted := a.status == http.StatusOK
+		t.Logf("after the restart: status %d, the counter says %s, /key/info %v of 2", a.status, k.counter(t), k.row(t))
+		switch {
+		case admitted && since(s.release, mended):
+			t.Errorf("admitted by %s, which is thought to raise such a counter", s.release)
+		case !admitted && !since(s.release, mended):
+			t.Errorf("status %d: %s; want it admitted by what the counter says", a.status, a.body)
+		case admitted:
+			e.shows(t, "bypassed", k, 1)
+			e.names(t, k, string(budget.CounterLost))
+			t.Log(e.explain(t, k).Summary)
+		}
+	}
+}
+
+// TestNoSharedRedis: proxies that are told of no Redis count each for itself, and there is nothing to be seen but that.
+func TestNoSharedRedis(t *testing.T) {
+	s := startStack(t, "--proxies", "2", "--no-redis")
+	e := startExporter(t, s)
+	k := s.newKey(t, "spends-twice", map[string]any{"max_budget": 2.0})
+	e.knows(t, k)
+	admitted := 0
+	for range 12 {
+		for proxy := range s.urls {
+			a, err := k.chat(proxy, costly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.status == http.StatusOK {
+				admitted++
+			}
+		}
+		time.Sleep(time.Second) // traffic goes on for a while
+	}
+	if admitted <= 4 {
+		t.Errorf("%d requests of half a dollar were admitted: the proxies seem to share a budget of 2", admitted)
+	}
+	eventually(t, func() error {
+		if got := e.scrape(t).by("litellm_budget_fleet_cause", "cause"); got[string(budget.NoSharedCounters)] != 1 {
+			return fmt.Errorf("the causes that belong to the fleet: %v", got)
+		}
+		return nil
+	})
+}
