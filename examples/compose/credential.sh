@@ -21,7 +21,7 @@ if [ "$status" != 200 ] && [ "$status" != 409 ]; then # 409: the user is there a
 fi >&2
 
 status=$(call /key/generate '{"key": "'"$EXPORTER_LITELLM_KEY"'", "user_id": "budget-exporter", "key_alias": "budget-exporter",
-	"allowed_routes": ["/key/list", "/key/info", "/v2/key/info", "/v2/team/list", "/budget/list"]}')
+	"allowed_routes": ["/key/list", "/key/info", "/v2/key/info", "/v2/team/list", "/budget/list", "/spend/logs/v2"]}')
 if [ "$status" != 200 ]; then
 	echo "LiteLLM answers $status to /key/generate:" && cat /tmp/answer
 	exit 1
