@@ -47,7 +47,6 @@ type History struct {
 	stalled bool                       // the rows of the fleet stood still since the two sides last agreed
 
 	restarts int // times the counter came back far below the row after its life was over
-	restart  time.Time
 }
 
 // sample is both sides at one time. There can be 100 000 histories of them.
@@ -154,7 +153,6 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fell boo
 		h.seed = step{now.ReadAt, is, reported}
 		if is < reported/2 && is < reported-cent {
 			h.restarts++
-			h.restart = now.ReadAt
 		}
 	case before.State != budget.CounterPresent:
 		return false
@@ -236,11 +234,14 @@ func (s sample) same(o sample) bool {
 		(s.counter == o.counter || math.IsNaN(s.counter) && math.IsNaN(o.counter))
 }
 
-// lowestSince is the lowest that the counter was known to be from a time on, NaN left aside.
+// lowestSince is the lowest that the counter was known to be from a time on: 0 if it is gone.
 func (h *History) lowestSince(t time.Time, c budget.Counter) float64 {
 	lowest := math.Inf(1)
-	if c.State == budget.CounterPresent {
+	switch c.State {
+	case budget.CounterPresent:
 		lowest = c.Value
+	case budget.CounterAbsent:
+		return 0
 	}
 	for _, s := range h.samples {
 		if s.at >= t.UnixMilli() && s.counter < lowest {

@@ -20,20 +20,22 @@ const (
 	settledFor = 10 * time.Minute
 )
 
-// rise is spend that appeared on one side between two readings of it.
+// rise is spend that appeared on one side between two readings of it. There can be 100 000 histories of them.
 type rise struct {
-	from, to int64 // Unix time in ns: there can be 100 000 histories of them
-	usd      float64
+	to   int64   // Unix time in ns of the reading that showed it
+	took float32 // seconds since the reading before
+	usd  float64
+
+	// Of the counter:
+	noBurn   bool    // it came back with it, above the row, or the row did not follow it
 	reported float64 // the row's spend as known when the rise was seen
 	least    float64 // the least by which the counter was ahead of the row since
-	noBurn   bool    // the counter came back with it, above the row, or the row did not follow it
 }
 
 // motion is how both sides of an entity moved lately.
 type motion struct {
 	counter []rise
-	row     []rise
-
+	row     []rise // of the last burn window
 	// rowStoodUntil is the last reading of the row before it was seen to move: what the counter rose since
 	// then may not be in the row yet.
 	rowStoodUntil time.Time
@@ -89,7 +91,7 @@ func (m *motion) rowMoved(before, now *budget.Row, unwrittenFor time.Duration) {
 		m.rowStoodUntil = before.ReadAt
 	}
 	if change > 0 {
-		m.row = appendRise(m.row, newRise(before.ReadAt, now.ReadAt, change, before.Spend.Value), max(burnWindow, unwrittenFor))
+		m.row = appendRise(m.row, newRise(before.ReadAt, now.ReadAt, change, before.Spend.Value), burnWindow)
 	}
 	if change < 0 { // a reset or an edit: where the counter stood tells nothing any more
 		m.peak = 0
@@ -176,7 +178,7 @@ func (m *motion) idle(now time.Time, grace time.Duration) bool {
 }
 
 func newRise(from, to time.Time, usd, reported float64) rise {
-	return rise{from: from.UnixNano(), to: to.UnixNano(), usd: usd, reported: reported, least: math.Inf(1)}
+	return rise{to: to.UnixNano(), took: float32(to.Sub(from).Seconds()), usd: usd, reported: reported, least: math.Inf(1)}
 }
 
 // appendRise adds a rise and drops those that are too old to count, or too many.
@@ -197,11 +199,7 @@ func risenWithin(rs []rise, now time.Time) float64 {
 		if r.noBurn || r.to <= since {
 			continue
 		}
-		part := 1.0
-		if r.from < since {
-			part = float64(r.to-since) / float64(r.to-r.from)
-		}
-		sum += r.usd * part
+		sum += r.usd * min(1, float64(r.to-since)/(float64(r.took)*float64(time.Second)))
 	}
 	return sum
 }
