@@ -40,7 +40,7 @@ image:
 RELEASE ?= 1.84.0
 .PHONY: conformance
 conformance:
-	go test -tags conformance -count=1 -timeout 30m -v -run '$(RUN)' ./conformance/real -release $(RELEASE)
+	go test -tags conformance -count=1 -parallel 8 -timeout 30m -v -run '$(RUN)' ./conformance/real -release $(RELEASE)
 
 .PHONY: bench
 bench:

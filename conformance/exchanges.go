@@ -146,6 +146,7 @@ func (p Population) send(client *http.Client, url string, e Exchange) (recorded.
 	if err != nil {
 		return recorded.Answer{}, err
 	}
+	r.Header.Set("User-Agent", "") // none: some releases make a tag of it, with a counter
 	if bearer := p.bearer(e.Caller); bearer != "" {
 		r.Header.Set("Authorization", "Bearer "+bearer)
 	}

@@ -165,6 +165,7 @@ func (s *stack) request(proxy int, path, bearer string, body any) (answer, error
 	}
 	r.Header.Set("Authorization", "Bearer "+bearer)
 	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("User-Agent", "") // none: some releases make a tag of it, with a counter
 	response, err := s.client.Do(r)
 	if err != nil {
 		return answer{}, err
@@ -218,16 +219,21 @@ const (
 	cheap  = "gpt-mock"
 )
 
-// spend spends half a dollar a number of times, and waits until the row says so.
-func (k virtualKey) spend(t *testing.T, times int) {
+// spend spends half a dollar a number of times at each of the keys, and waits until their rows say so.
+func spend(t *testing.T, times int, keys ...virtualKey) {
 	t.Helper()
-	before := k.row(t)
-	for i := range times { // every proxy comes to know the key
-		if a, err := k.chat(i%len(k.s.urls), costly); err != nil || a.status != http.StatusOK {
-			t.Fatalf("spending: %v %d %s", err, a.status, a.body)
+	var want []float64
+	for _, k := range keys {
+		want = append(want, k.row(t)+float64(times)*0.5)
+		for i := range times { // every proxy comes to know the key
+			if a, err := k.chat(i%len(k.s.urls), costly); err != nil || a.status != http.StatusOK {
+				t.Fatalf("spending: %v %d %s", err, a.status, a.body)
+			}
 		}
 	}
-	k.rowBecomes(t, before+float64(times)*0.5)
+	for i, k := range keys {
+		k.rowBecomes(t, want[i])
+	}
 }
 
 func (k virtualKey) rowBecomes(t *testing.T, want float64) {
