@@ -31,11 +31,14 @@ func (p *program) check(ctx context.Context, output string) int {
 		fmt.Fprintf(p.stderr, "%s: error: %s\n", name, err)
 		return exitUnreadable
 	}
-	snapshot, err := s.settled(ctx)
+	snapshot, open, err := s.settled(ctx)
 	end()
 	if err != nil {
 		fmt.Fprintf(p.stderr, "%s: error: %s\n", name, err)
 		return exitUnreadable
+	}
+	if open > 0 {
+		fmt.Fprintf(p.stderr, "%s: %d keys and teams are still suspected: check again\n", name, open)
 	}
 	write := writeTable
 	if output == "json" {
@@ -52,22 +55,21 @@ func (p *program) check(ctx context.Context, output string) int {
 }
 
 // settled is the view of everything once it was read and nothing that was suspected by then is still open. What is
-// suspected later is for the next time: in a busy fleet there is always something.
-func (s *session) settled(ctx context.Context) (*budget.Snapshot, error) {
+// suspected later is for the next time: in a busy fleet there is always something. open is how many could not be
+// settled in time.
+func (s *session) settled(ctx context.Context) (view *budget.Snapshot, open int, err error) {
 	var whole time.Time
-	var last *budget.Snapshot
-	err := s.wait(ctx, func(now *budget.Snapshot) (bool, string) {
-		last = now
+	err = s.wait(ctx, func(*budget.Snapshot) (bool, string) {
 		if whole.IsZero() {
 			if !s.poller.Progress().Whole {
 				return false, s.readingText()
 			}
 			whole = time.Now()
 		}
-		n := s.poller.Undecided(whole)
-		return n == 0 || time.Since(whole) > settledAtLatest, fmt.Sprintf("%d suspected, waiting for it to settle", n)
+		open = s.poller.Undecided(whole)
+		return open == 0 || time.Since(whole) > s.settledAtLatest(), fmt.Sprintf("%d suspected, waiting for it to settle", open)
 	})
-	return last, err
+	return s.poller.Snapshot(), open, err // made after the last suspicion was settled
 }
 
 // fleetDiverges says that something is wrong with the fleet as a whole.

@@ -198,10 +198,10 @@ func (f *fresh) first(ctx context.Context) (*explain.Explanation, error) {
 		if read.IsZero() {
 			read = time.Now()
 		}
-		if open.Known && !open.Value.After(read) && time.Since(read) < settledAtLatest {
+		if open.Known && !open.Value.After(read) && time.Since(read) < f.settledAtLatest() {
 			return false, "something is suspected, waiting for it to settle"
 		}
-		x = f.teller().explain(s, f.id)
+		x = f.teller().explain(f.poller.Snapshot(), f.id) // made after the last suspicion was settled
 		return x != nil, ""
 	})
 	switch {

@@ -13,15 +13,16 @@ import (
 )
 
 const (
-	// lookAgain is how often a command that reads for itself looks how far the reading has come.
-	lookAgain = 100 * time.Millisecond
+	// A command that reads for itself looks how far the reading has come after a twentieth of the time that it has
+	// taken so far, within these bounds: a view of a large fleet is not free.
+	lookSoon, lookLate = 100 * time.Millisecond, time.Second
 	// sourceGraceTime is for how long a command waits for a source that was read and then failed.
 	sourceGraceTime = time.Minute
 	// progressAfter is how long a person waits before being told what for.
 	progressAfter = time.Second
-	// settledAtLatest is how long after a suspicion it is settled at the latest: a divergence has to last a minute,
-	// and a large fleet takes its time.
-	settledAtLatest = 3 * time.Minute
+	// settledWithin is how long it takes at most to settle a suspicion, besides a write lag and two intervals: a
+	// divergence has to last a minute, and LiteLLM may be slow.
+	settledWithin = 2 * time.Minute
 )
 
 // session is the reading of a command: the exporter without a web server, for as long as the command needs it.
@@ -49,9 +50,7 @@ func (p *program) begin(ctx context.Context) (s *session, end func(), err error)
 // wait looks again and again until done says so. What it waits for, done says in words. A source that cannot be read
 // is an error.
 func (s *session) wait(ctx context.Context, done func(*budget.Snapshot) (bool, string)) error {
-	ticker := time.NewTicker(lookAgain)
-	defer ticker.Stop()
-	for {
+	for began := time.Now(); ; {
 		snapshot := s.poller.Snapshot()
 		if err := failedSource(snapshot); err != nil {
 			return err
@@ -64,9 +63,15 @@ func (s *session) wait(ctx context.Context, done func(*budget.Snapshot) (bool, s
 		select {
 		case <-ctx.Done():
 			return errors.New("interrupted")
-		case <-ticker.C:
+		case <-time.After(min(max(time.Since(began)/20, lookSoon), lookLate)):
 		}
 	}
+}
+
+// settledAtLatest is how long after it came up a suspicion is settled at the latest.
+func (s *session) settledAtLatest() time.Duration {
+	cfg := s.config.Load()
+	return settledWithin + cfg.Tolerance.WriteLag + 2*cfg.Intervals.Counters
 }
 
 // failedSource is the error of a source that cannot be read: at once if it never could, else after a while.

@@ -75,24 +75,26 @@ func (b *Budget) Chart() *Chart {
 	return c
 }
 
-// lines joins what is known of one side: it is cut where there is nothing.
+// lines joins what is known of one side: it is cut where there is nothing, and a point on its own becomes a dot.
 func lines(history []Point, side func(Point) *float64, x func(time.Time) float64, y func(float64) float64) []string {
-	var found []string
-	var line []string
-	for _, p := range history {
-		v := side(p)
-		if v == nil {
-			if line != nil {
-				found = append(found, strings.Join(line, " "))
-			}
-			line = nil
-			continue
+	var found, line []string
+	end := func() {
+		if len(line) == 1 {
+			line = append(line, line[0])
 		}
-		line = append(line, coordinate(x(p.At))+","+coordinate(y(*v)))
+		if len(line) > 0 {
+			found = append(found, strings.Join(line, " "))
+		}
+		line = nil
 	}
-	if line != nil {
-		found = append(found, strings.Join(line, " "))
+	for _, p := range history {
+		if v := side(p); v != nil {
+			line = append(line, coordinate(x(p.At))+","+coordinate(y(*v)))
+		} else {
+			end()
+		}
 	}
+	end()
 	return found
 }
 

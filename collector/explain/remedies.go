@@ -186,8 +186,8 @@ func block(s subject, b *Budget) (Remedy, bool) {
 			s.curl("POST", "/"+string(e.ID.Scope)+"/block", body),
 			s.curl("POST", "/"+string(e.ID.Scope)+"/unblock", body),
 		},
-		Changes:     "Every request is refused with 401 until the second command.",
-		SideEffects: []string{"Clients that tell 401 from a refusal by budget see that it is another."},
+		Changes:     "Every request is refused until the second command.",
+		SideEffects: []string{"Clients are told that it is blocked (401 for a key), not that a budget is exceeded."},
 	}, b.Outcome == Over
 }
 
@@ -281,11 +281,13 @@ func (s subject) curl(method, path string, body map[string]any) string {
 	if body == nil {
 		return command
 	}
-	text, err := json.Marshal(body)
-	if err != nil {
-		return "" // there is nothing in it that has no JSON
+	var text strings.Builder
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false) // it goes through a shell
+	if err := e.Encode(body); err != nil {
+		panic(err) // names and finite numbers always have a JSON form
 	}
-	return command + " -H 'Content-Type: application/json' -d " + Quote(string(text))
+	return command + " -H 'Content-Type: application/json' -d " + Quote(strings.TrimSuffix(text.String(), "\n"))
 }
 
 // redis is a command to the server that holds a counter: none without a Redis. The exporter's own user may only read;
