@@ -34,7 +34,7 @@ func TestPagedForReal(t *testing.T) {
 		"interval: 15s", "interval: 1s",
 		"interval: 2m", "interval: 1s",
 		"< 300", "< 10", // seconds for which a page goes on
-		"for: 2m", "for: 1s",
+		"for: 2m", "for: 1s", "for: 5m", "for: 1s",
 	))
 	routing, _, _ := strings.Cut(hasty(t, alertmanagerFile,
 		"group_wait: 30s", "group_wait: 100ms", "group_wait: 5s", "group_wait: 100ms",
@@ -69,7 +69,12 @@ scrape_configs:
 		}
 		return nil
 	})
+	if got, want := locked.Annotations["dashboard_url"], grafanaBase+"litellm-budget-entity?var-job=litellm&var-id="+key; got != want {
+		t.Errorf("the page leads to %s, want %s", got, want)
+	}
 	receiver.waitFor(t, "chat", "firing", "LiteLLMBudgetKeyFalselyLocked")
+	// Who was paged need not be warned as well.
+	receiver.eventually(t, func() error { return inhibited(t, alertmanager, "LiteLLMBudgetKeyDiverging") })
 	if bypassed := receiver.waitFor(t, "page", "firing", "LiteLLMBudgetTeamBypassed"); bypassed.Labels["team_alias"] != simulator.BypassedTeamAlias {
 		t.Errorf("a team is bypassed: %v", bypassed)
 	}

@@ -17,6 +17,7 @@ import (
 const (
 	rulesFile   = "litellm_budget.rules.yml"
 	runbookBase = "https://example.com/litellm_budget_exporter/alerts/runbooks/"
+	grafanaBase = "https://example.com/grafana/d/"
 )
 
 // rule is one rule of the rules file.
@@ -112,13 +113,63 @@ func TestEveryAlertIsWellFormed(t *testing.T) {
 				if got, want := r.Annotations["runbook_url"], runbookBase+r.Alert+".md"; got != want {
 					t.Errorf("its runbook_url is %s, want %s", got, want)
 				}
-				if len(r.Annotations) != 3 {
-					t.Errorf("its annotations are %v, want summary, description and runbook_url", r.Annotations)
+				if len(r.Annotations) != 4 {
+					t.Errorf("its annotations are %v, want summary, description, runbook_url and dashboard_url", r.Annotations)
 				}
 			})
 		}
 	}
 }
+
+// TestEveryAlertLeadsToADashboard: to that of the key or team that it is about, or to one of the deployment. What tests expect of the
+// annotation shows that labels are filled in; that the dashboards are called so, and take these variables, is seen here.
+func TestEveryAlertLeadsToADashboard(t *testing.T) {
+	variables := map[string][]string{} // by dashboard
+	files, err := filepath.Glob("../dashboards/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		var dashboard struct {
+			UID        string
+			Templating struct{ List []struct{ Name string } }
+		}
+		decode(t, file, &dashboard)
+		for _, v := range dashboard.Templating.List {
+			variables[dashboard.UID] = append(variables[dashboard.UID], v.Name)
+		}
+	}
+	identity := map[string]string{"key": "hashed_api_key", "team": "team"}
+	for _, r := range loadAlerts(t) {
+		t.Run(r.name(), func(t *testing.T) {
+			link := r.Annotations["dashboard_url"]
+			path, ok := strings.CutPrefix(link, grafanaBase)
+			uid := dashboardUID.FindString(path)
+			if !ok || variables[uid] == nil {
+				t.Fatalf("its dashboard_url %s is none of the dashboards at %s", link, grafanaBase)
+			}
+			for _, set := range dashboardVariable.FindAllStringSubmatch(link, -1) {
+				if !slices.Contains(variables[uid], set[1]) {
+					t.Errorf("its dashboard_url sets %s, which %s does not have", set[1], uid)
+				}
+			}
+			if !dashboardVariable.MatchString(link) {
+				t.Errorf("its dashboard_url sets no variable: %s", link)
+			}
+			if scope := r.Labels["scope"]; scope != "" {
+				want := "litellm-budget-entity?var-job={{ urlquery $labels.job }}&var-id={{ urlquery $labels." + identity[scope] + " }}"
+				if path != want {
+					t.Errorf("its dashboard_url leads to %s, want %s", path, want)
+				}
+			}
+		})
+	}
+}
+
+var (
+	dashboardUID      = regexp.MustCompile(`^[a-z-]+`)
+	dashboardVariable = regexp.MustCompile(`[?&]var-(\w+)=\{\{ urlquery `)
+)
 
 // TestEveryAlertHasItsRunbook, and every runbook its alert.
 func TestEveryAlertHasItsRunbook(t *testing.T) {
@@ -220,7 +271,7 @@ func TestRulesUseWhatThereIs(t *testing.T) {
 				check(t, r.Expr)
 				for name, text := range r.Annotations {
 					queries := queryInTemplate.FindAllStringSubmatch(text, -1)
-					if len(queries) != strings.Count(text, "query ") {
+					if len(queries) != strings.Count(text, "query (") {
 						t.Errorf("%s: not every query in it was found", name)
 					}
 					for _, q := range queries {

@@ -245,8 +245,10 @@ func TestPagerPrintsWhatToDo(t *testing.T) {
 	script := strings.Replace(readFile(t, example("compose", "pager.py")), `("", 8080)`, `("127.0.0.1", `+port+`)`, 1)
 	log, _ := start(t, exec.Command(installed(t, "python3", "python3"), "-u", "-c", script))
 	const page = `{"alerts": [
-		{"status": "firing", "labels": {"severity": "critical"}, "annotations": {"summary": "S", "description": "D", "runbook_url": "https://r"}},
-		{"status": "resolved", "labels": {"severity": "critical"}, "annotations": {"summary": "S", "description": "D", "runbook_url": "https://r"}}]}`
+		{"status": "firing", "labels": {"severity": "critical"}, "annotations": {"summary": "S", "description": "D",
+			"runbook_url": "https://example.com/litellm_budget_exporter/alerts/runbooks/R.md", "dashboard_url": "https://example.com/grafana/d/entity?var-id=1"}},
+		{"status": "resolved", "labels": {"severity": "critical"}, "annotations": {"summary": "S", "description": "D",
+			"runbook_url": "https://example.com/litellm_budget_exporter/alerts/runbooks/R.md", "dashboard_url": "https://example.com/grafana/d/entity?var-id=1"}}]}`
 	eventually(t, "the pager to take a page", func() bool {
 		answer, err := http.Post("http://127.0.0.1:"+port+"/", "application/json", strings.NewReader(page))
 		if err != nil {
@@ -255,7 +257,7 @@ func TestPagerPrintsWhatToDo(t *testing.T) {
 		_ = answer.Body.Close()
 		return answer.StatusCode == http.StatusOK
 	})
-	if got, want := readFile(t, log), "\n[FIRING critical] S\nD\nWhat to do: https://r\n\n[RESOLVED critical] S\n"; got != want {
+	if got, want := readFile(t, log), "\n[FIRING critical] S\nD\nWhat to do: alerts/runbooks/R.md\nSee it: http://127.0.0.1:3000/d/entity?var-id=1\n\n[RESOLVED critical] S\n"; got != want {
 		t.Errorf("the pager prints %q, want %q", got, want)
 	}
 }

@@ -3,6 +3,8 @@
 import json
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+PLACEHOLDER = "https://example.com"  # how the links in the rules begin; here they lead to files of the repository and to Grafana beside
+
 
 class Pager(BaseHTTPRequestHandler):
     def do_POST(self):
@@ -10,7 +12,9 @@ class Pager(BaseHTTPRequestHandler):
             labels, annotations = alert["labels"], alert["annotations"]
             print(f"\n[{alert['status'].upper()} {labels['severity']}] {annotations['summary']}")
             if alert["status"] == "firing":
-                print(annotations["description"], f"What to do: {annotations['runbook_url']}", sep="\n")
+                print(annotations["description"])
+                print("What to do:", annotations["runbook_url"].replace(PLACEHOLDER + "/litellm_budget_exporter/", ""))
+                print("See it:", annotations["dashboard_url"].replace(PLACEHOLDER + "/grafana", "http://127.0.0.1:3000"))
         self.send_response(200)
         self.end_headers()
 
