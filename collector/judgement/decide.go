@@ -7,8 +7,9 @@ import (
 )
 
 const (
-	// divergingFor is for how long a divergence must be in every reading to be called one: longer, but not longer than
-	// divergingAtMost, where it may be spend on its way to the row.
+	// divergingFor is for how long a divergence must be in every reading to be called one. Where the counter rose by as
+	// much meanwhile it can be a request that takes about as long, and then spend on its way to the row: that is waited
+	// for, but not so long that a real divergence would be called later than after two minutes.
 	divergingFor    = 60 * time.Second
 	divergingAtMost = 90 * time.Second
 	// pinnedFor is for how long a counter must stand at the cap, with the row standing still, for that to
@@ -113,6 +114,11 @@ func (j *Judge) count(t *Track, at time.Time) {
 	t.countedUntil, *last = at, at
 }
 
+// liftFor is for how long what a counter rose by can be something else than a divergence.
+func (j *Judge) liftFor() time.Duration {
+	return min(max(divergingFor+j.params.WriteLag, j.unwrittenFor()), divergingAtMost)
+}
+
 // decideDivergence calls an entity diverging once the divergence was in every reading for long enough, or its
 // counter or row is such that no time could make it right.
 func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
@@ -133,7 +139,7 @@ func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 	}
 	enough := divergingFor
 	if a.lifted {
-		enough = max(enough, min(j.unwrittenFor(), divergingAtMost))
+		enough = j.liftFor()
 	}
 	if a.diverges && a.close && at.Sub(t.divergingSince) >= enough {
 		t.lasting = true

@@ -1,6 +1,9 @@
 package judgement
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // mostCycles is how many cycles of the counters are remembered.
 const mostCycles = 32
@@ -35,9 +38,9 @@ func (f *falls) count(at time.Time, fell bool) {
 
 // around is the cycle in which a reading was taken in; empty if it is not remembered.
 func (f *falls) around(at time.Time) cycle {
-	for i := len(f.cycles) - 1; i >= 0; i-- {
-		if !at.Before(f.cycles[i].began) {
-			return f.cycles[i]
+	for _, c := range slices.Backward(f.cycles) {
+		if !at.Before(c.began) {
+			return c
 		}
 	}
 	return cycle{}

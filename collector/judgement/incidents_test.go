@@ -37,6 +37,7 @@ func TestIncidents(t *testing.T) {
 			begin:   func(f *fleet, key string) { f.race(key, 0.0005) },
 			verdict: budget.FalselyLocked, cause: budget.ReseedMultiple,
 			check: func(t *testing.T, e *budget.Entity) {
+				t.Helper()
 				if !slices.ContainsFunc(e.Evidence, func(n budget.Evidence) bool { return n.Name == "copies" && n.Value == 3 }) {
 					t.Errorf("evidence %v does not tell of three copies", e.Evidence)
 				}
@@ -140,7 +141,7 @@ func TestIncidents(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFleet(t, simulator.Options{Release: c.release, Workers: 3, Seed: 7})
-			f.calm(6)
+			f.calm()
 			key := f.key(simulator.Key{MaxBudget: c.limit, Spend: c.spend})
 			if !c.quiet {
 				f.sends(key, pattern{24 * time.Hour, 0, 5 * time.Second, 1, 0.004, 0.016, 5 * time.Second})
@@ -180,7 +181,7 @@ func TestIncidents(t *testing.T) {
 
 func TestAllCountersFallAtOnce(t *testing.T) {
 	f := newFleet(t, simulator.Options{Release: "1.84.0", Workers: 3, Seed: 7})
-	f.calm(6)
+	f.calm()
 	f.run(10 * time.Minute)
 	for _, id := range f.ids { // a replica takes over that was behind
 		f.set(id.Value, "1.5")
@@ -195,13 +196,13 @@ func TestAllCountersFallAtOnce(t *testing.T) {
 
 func TestAReservationThatOutlivesAReset(t *testing.T) {
 	f := newFleet(t, simulator.Options{Release: "1.84.0", Workers: 1, Seed: 7})
-	f.calm(6)
-	key := f.key(simulator.Key{MaxBudget: new(1000.0), Spend: 30, BudgetDuration: "1d", ResetAt: f.began.Add(39 * time.Minute)})
+	f.calm()
+	key := f.key(simulator.Key{MaxBudget: new(1000.0), Spend: 30, BudgetDuration: "1d", ResetAt: f.began.Add(89 * time.Minute)})
 	send := func(takes time.Duration, cost, estimate float64) {
 		f.send(takes, simulator.Request{Key: key, Cost: cost, Estimate: estimate})
 	}
 	f.traffic = append(f.traffic, func(time.Time) { send(0, 0.4, 0.4) })
-	f.run(39*time.Minute + 30*time.Second)
+	f.run(89*time.Minute + 30*time.Second)
 	send(2*time.Minute, 0.1, 6)
 	f.run(2*time.Minute + within)
 	if e := f.entity(budget.ID{Scope: budget.Key, Value: key}); e.Verdict != budget.Diverging || e.Cause != budget.GhostRefund {
@@ -211,7 +212,7 @@ func TestAReservationThatOutlivesAReset(t *testing.T) {
 
 func TestFlushStalls(t *testing.T) {
 	f := newFleet(t, simulator.Options{Release: "1.84.0", Workers: 3, Seed: 7})
-	f.calm(6)
+	f.calm()
 	f.run(20 * time.Minute)
 	if f.judge.FlushStalled(f.sim.Now()) {
 		t.Fatal("the flush is at a standstill before it is")
@@ -235,8 +236,8 @@ func TestFlushStalls(t *testing.T) {
 }
 
 // calm adds keys that are well, with traffic that pauses, so that the write lag is measured.
-func (f *fleet) calm(n int) {
-	for range n {
+func (f *fleet) calm() {
+	for range 6 {
 		f.sends(f.key(simulator.Key{MaxBudget: new(1000.0), Spend: 15}), pattern{40 * time.Second, 30 * time.Second, 5 * time.Second, 1, 0.02, 0.08, 5 * time.Second})
 	}
 }

@@ -135,7 +135,7 @@ func (j *Judge) Counter(t *Track, c budget.Counter, windows []budget.Counter) {
 		return
 	}
 	if t.motion != nil || (changed && c.State == budget.CounterPresent && before.State != budget.CounterUnread) {
-		t.moving().counterMoved(before, c, t.row.Spend, max(burnWindow+j.params.WriteLag, j.unwrittenFor()))
+		t.moving().counterMoved(before, c, t.row.Spend, max(j.liftFor(), j.unwrittenFor()))
 	}
 	if t.history != nil || (changed && before.State != budget.CounterUnread) {
 		fell := t.remembering(t.row, before).Counter(before, c, t.row)

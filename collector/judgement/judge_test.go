@@ -380,7 +380,7 @@ func TestFirstValueAfterAnAbsenceIsNoBurn(t *testing.T) {
 
 func TestWriteLagIsMeasured(t *testing.T) {
 	j := New(params)
-	for i := range 40 {
+	for i := range 2 * enoughLags {
 		var tr Track
 		read := func(sec, spend float64) {
 			j.Row(&tr, &budget.Row{ID: budget.ID{Scope: budget.Key, Value: "k"}, ReadAt: at(sec), Spend: budget.Some(spend)})

@@ -66,14 +66,14 @@ func (m *memory) do(cmd redis.Cmder) {
 		}
 	case *redis.FloatCmd: // INCRBYFLOAT
 		v, _ := strconv.ParseFloat(m.values[key], 64)
-		v += args[2].(float64)
+		v += amount[float64](args[2])
 		m.values[key] = strconv.FormatFloat(v, 'f', -1, 64)
 		c.SetVal(v)
 	case *redis.BoolCmd: // PEXPIRE, SET NX PX
 		_, there := m.values[key]
 		switch {
 		case args[0] == "pexpire" && there:
-			m.expire(key, time.Duration(args[2].(int64))*time.Millisecond)
+			m.expire(key, time.Duration(amount[int64](args[2]))*time.Millisecond)
 		case args[0] != "pexpire" && !there:
 			m.set(key, args)
 		}
@@ -96,9 +96,9 @@ func (m *memory) set(key string, args []any) {
 	for i := 3; i+1 < len(args); i++ {
 		switch args[i] {
 		case "px":
-			m.expire(key, time.Duration(args[i+1].(int64))*time.Millisecond)
+			m.expire(key, time.Duration(amount[int64](args[i+1]))*time.Millisecond)
 		case "ex":
-			m.expire(key, time.Duration(args[i+1].(int64))*time.Second)
+			m.expire(key, time.Duration(amount[int64](args[i+1]))*time.Second)
 		}
 	}
 }
@@ -127,4 +127,12 @@ func (m *memory) counter(key string) budget.Counter {
 		c.TTL = end.Sub(now)
 	}
 	return c
+}
+
+func amount[T any](arg any) T {
+	v, ok := arg.(T)
+	if !ok {
+		panic(fmt.Sprintf("the simulator sent %T", arg))
+	}
+	return v
 }

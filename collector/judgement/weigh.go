@@ -57,7 +57,7 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 	if t.motion != nil {
 		burn = t.motion.burnRate(now)
 		unwritten = t.motion.unwritten(now, j.unwrittenFor())
-		lifted = t.motion.lifted(now, j.unwrittenFor())
+		lifted = t.motion.lifted(now, j.liftFor())
 	}
 	tolerance := j.params.ToleranceUSD + burn*(lag+gap).Seconds()
 	if a.enforced.Value > r.Spend.Value { // reservations make the counter too high, never too low

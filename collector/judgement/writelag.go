@@ -9,7 +9,7 @@ import (
 
 const (
 	lagSamples   = 256 // newest samples that the percentile is taken of
-	enoughLags   = 20  // samples before the write lag counts as measured
+	enoughLags   = 30  // samples before the write lag counts as measured
 	longestProbe = 10 * time.Minute
 )
 
