@@ -21,8 +21,7 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 		if typ.Kind() != reflect.Struct || typ.PkgPath() == "time" {
 			return
 		}
-		for i := range typ.NumField() {
-			f := typ.Field(i)
+		for f := range typ.Fields() {
 			name, ok := f.Tag.Lookup("json")
 			if !ok {
 				t.Errorf("%s.%s has no name in JSON", typ, f.Name)

@@ -115,6 +115,7 @@ var stories = map[string]func() Input{
 	"cold-key": func() Input {
 		e := entity(budget.Key, hash, "archive", capOf(25), 4.2, 4.2)
 		e.Counter = budget.Counter{State: budget.CounterAbsent, ReadAt: now}
+		e.FalselyLockedLast = budget.Some(now.Add(-time.Hour))
 		return Input{Snapshot: snapshot("1.104.9"), Deployment: deployment, Asked: Entity{Entity: e}}
 	},
 	"exhausted-key": func() Input {

@@ -18,6 +18,7 @@ type knowledge struct {
 	releases string                // which suffer from it
 	issues   []int                 // of BerriAI/litellm
 	remedies []remedy              // the best first
+	low      bool                  // it leaves the counter below the row, rather than above it
 }
 
 // evidence is the numbers that speak for a cause, by name.
@@ -107,22 +108,26 @@ var known = map[budget.Cause]knowledge{
 		releases: "up to 1.88.0; from 1.90.0 on the next request raises a counter below its cap, except where there is no cap",
 		issues:   []int{30684},
 		remedies: []remedy{block, deleteCounter, upgrade("1.90.0")},
+		low:      true,
 	},
 	budget.CounterRestart: {
 		text:     said("The counter comes back near 0 about every minute: this release lets it expire a minute after its first write, and then adds to nothing."),
 		releases: "1.83.3 to 1.83.14",
 		remedies: []remedy{block, deleteCounter, upgrade("1.84.1")},
+		low:      true,
 	},
 	budget.GhostRefund: {
 		text:     said("A reservation was given back to a counter that had been reset, deleted or had expired since it was made, and so took away what was never in it."),
 		releases: "1.84.0 and later; from 1.90.0 on the next request raises a counter below its cap again",
 		remedies: []remedy{block, deleteCounter, noReservations},
+		low:      true,
 	},
 	budget.Undercount: {
 		text:     said("Cost reached the row that never reached the counter."),
 		releases: "1.90.0 to 1.101.6, when a counter is gone at the end of a request; 1.103.11 and later, after trouble with Redis",
 		issues:   []int{30039, 35570},
 		remedies: []remedy{block, deleteCounter, upgrade("1.102.4")},
+		low:      true,
 	},
 	budget.Immortal: {
 		text:     said("The counter has no end of life. LiteLLM writes a value and its expiry in two steps and was cut off between them; only the next write would give it one, and nothing writes to a counter that refuses everything."),
@@ -163,7 +168,33 @@ func (s subject) cause() *Cause {
 	if affected := budget.Affected(s.release().Version, e.Cause); affected.Known {
 		c.Affected = &affected.Value
 	}
+	if e.Cause == budget.Unexplained {
+		c.Text += s.candidates()
+	}
 	return c
+}
+
+// candidates names what could be behind an unexplained divergence: what the release in use can suffer from, and what
+// leaves the counter on this side of the row.
+func (s subject) candidates() string {
+	low := s.Entity.Entity.Divergence.Value < 0
+	side := map[bool]string{true: "below", false: "above"}[low]
+	var names []string
+	for _, c := range budget.Causes {
+		affected := budget.Affected(s.release().Version, c)
+		switch c {
+		case budget.Immortal, budget.Negative, budget.PinnedAtCap, budget.Unexplained: // these are told by one look, or tell nothing
+			continue
+		}
+		fits := known[c].low == low || c == budget.ManualSpendEdit
+		if fits && (!affected.Known || affected.Value) {
+			names = append(names, string(c))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " What can leave a counter " + side + " its row in this release: " + list(names) + "; none of them was seen to begin."
 }
 
 // Sure says in words how sure a cause is.

@@ -168,6 +168,12 @@ func (t *text) budget(x *Explanation, b *Budget) {
 	for _, n := range b.Normal {
 		t.paragraph("  ", "Normal: "+lower(n.Text))
 	}
+	if b.FalselyLockedLast != nil && b.Verdict != Name(budget.FalselyLocked) {
+		t.paragraph("  ", "Last seen falsely locked at "+clock(*b.FalselyLockedLast)+".")
+	}
+	if b.BypassedLast != nil && b.Verdict != Name(budget.Bypassed) {
+		t.paragraph("  ", "Last seen bypassed at "+clock(*b.BypassedLast)+".")
+	}
 	if b.CapFrom != "" {
 		t.paragraph("  ", "Cap: "+string(b.CapFrom)+".")
 	}
