@@ -18,6 +18,7 @@ import (
 // testContract sends the requests of package conformance, and holds answers and counters against its checks and against
 // the recording of this release, as is done with the simulator. It must come before anything else is made: the checks count.
 func testContract(t *testing.T, s *stack) {
+	t.Helper()
 	traffic, err := s.population.Ask(s.client, s.urls[0], conformance.Traffic)
 	if err != nil {
 		t.Fatal(err)
@@ -51,6 +52,7 @@ func testContract(t *testing.T, s *stack) {
 
 // testCounters compares names, encoding and life of the counters that the traffic left with those that were recorded.
 func testCounters(t *testing.T, s *stack) {
+	t.Helper()
 	recordedCounters, err := conformance.RecordedCounters(recording(t, s.release))
 	if err != nil {
 		t.Fatal(err)

@@ -230,6 +230,7 @@ func (b explainedBudget) mend(t *testing.T, title string) {
 
 // testNumbers: every number of every key and team is that of psql and redis-cli, to the last digit.
 func testNumbers(t *testing.T, s *stack, e *exporter) {
+	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(s.population.Bearers)) {
 		for range 3 { // sums of small amounts have long fractions
 			// Refusals of the one that has nothing left are all right.

@@ -31,31 +31,34 @@ func exhausted(t *testing.T, s *stack, e *exporter, alias string) virtualKey {
 
 // testStaleAfterReset: an operator resets a key's spend, the counter stays.
 func testStaleAfterReset(t *testing.T, s *stack, e *exporter) {
+	t.Helper()
 	k := exhausted(t, s, e, "reset-by-hand")
 	s.admin(t, "/key/"+k.hash+"/reset_spend", map[string]any{"reset_to": 0.0}, nil)
 	if since(s.release, mended) {
-		k.admitted(t, 0)
+		k.admitted(t)
 		return
 	}
-	k.refused(t, 0)
+	k.refused(t)
 	e.mends(t, k, budget.StaleAfterReset)
 }
 
 // testManualEdit: an operator sets a key's spend, the counter stays.
 func testManualEdit(t *testing.T, s *stack, e *exporter) {
+	t.Helper()
 	k := exhausted(t, s, e, "edited-by-hand")
 	s.admin(t, "/key/update", map[string]any{"key": k.hash, "spend": 0.5}, nil)
 	if since(s.release, mended) {
-		k.admitted(t, 0)
+		k.admitted(t)
 		return
 	}
-	k.refused(t, 0)
+	k.refused(t)
 	e.mends(t, k, budget.ManualSpendEdit)
 }
 
 // testLeak: clients leave in the middle of an answer, and what was reserved for them is never given back: up to 1.88.0.
 // The last reservation is cut to what is left, so that the counter stands at the cap.
 func testLeak(t *testing.T, s *stack, e *exporter) {
+	t.Helper()
 	k := s.newKey(t, "streaming", map[string]any{"max_budget": 5.0})
 	e.knows(t, k)
 	for range 3 {
@@ -70,11 +73,11 @@ func testLeak(t *testing.T, s *stack, e *exporter) {
 		})
 		return
 	}
-	k.refused(t, 0)
+	k.refused(t)
 	e.sees(t, k, budget.PinnedAtCap)
 	k.expire(t) // the remedy is to wait for that
 	e.shows(t, "falsely_locked", k, 0)
-	k.admitted(t, 0)
+	k.admitted(t)
 }
 
 // hangUp asks for a slow answer and leaves after its first part.
@@ -104,6 +107,7 @@ func (k virtualKey) hangUp(t *testing.T) {
 
 // testImmortal: a counter that has lost its expiry, as when LiteLLM's EXPIRE did not reach Redis.
 func testImmortal(t *testing.T, s *stack, e *exporter) {
+	t.Helper()
 	k := s.newKey(t, "immortal", map[string]any{"max_budget": 100.0})
 	spend(t, 2, k)
 	s.redis(t, "PERSIST", k.counterName())
@@ -113,6 +117,7 @@ func testImmortal(t *testing.T, s *stack, e *exporter) {
 
 // testLostCounters: Redis starts again with an old snapshot, and all counters fall at once.
 func testLostCounters(t *testing.T, s *stack, e *exporter) {
+	t.Helper()
 	var keys []virtualKey
 	for i := range 4 {
 		keys = append(keys, s.newKey(t, fmt.Sprintf("batch-%d", i), map[string]any{"max_budget": 2.0}))
@@ -175,7 +180,7 @@ func TestNoSharedRedis(t *testing.T) {
 	}
 	busy := s.newKey(t, "unlimited-traffic", map[string]any{})
 	within(t, 2*patience, func() error {
-		busy.admitted(t, 0)
+		busy.admitted(t)
 		if got := e.scrape(t).by("litellm_budget_fleet_cause", "cause"); got[string(budget.NoSharedCounters)] != 1 {
 			return fmt.Errorf("the causes that belong to the fleet: %v", got)
 		}

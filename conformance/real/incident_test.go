@@ -16,6 +16,7 @@ const races = 12
 // testFalseLockout is BerriAI/litellm #27735: the counter of a key has expired, the next requests come to several proxies at
 // once, each finds no counter and adds what the row says. So the key is refused at three times what it has spent.
 func testFalseLockout(t *testing.T, s *stack, e *exporter) {
+	t.Helper()
 	k := s.newKey(t, "checkout-prod", map[string]any{"max_budget": 10.0})
 	e.knows(t, k)
 	spend(t, 7, k)
@@ -43,7 +44,7 @@ func testFalseLockout(t *testing.T, s *stack, e *exporter) {
 	if locked == 0 {
 		t.Fatalf("%d races, and no lock; the highest counter was %v", races, highest)
 	}
-	k.refused(t, 0)
+	k.refused(t)
 	e.mends(t, k, budget.ReseedMultiple)
 }
 
@@ -93,7 +94,7 @@ func (e *exporter) mends(t *testing.T, k virtualKey, why budget.Cause) {
 	t.Helper()
 	e.sees(t, k, why).mend(t, "Delete the counter")
 	e.shows(t, "falsely_locked", k, 0)
-	k.admitted(t, 0)
+	k.admitted(t)
 	eventually(t, func() error { return e.explain(t, k).is("ok") })
 	if _, there := e.scrape(t).of("falsely_locked_last_timestamp_seconds", k); !there {
 		t.Error("that it was locked is forgotten")

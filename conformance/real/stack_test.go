@@ -247,9 +247,9 @@ func (k virtualKey) rowBecomes(t *testing.T, want float64) {
 }
 
 // refused says that the next request is refused by a budget while /key/info shows spend below the cap.
-func (k virtualKey) refused(t *testing.T, proxy int) {
+func (k virtualKey) refused(t *testing.T) {
 	t.Helper()
-	a, err := k.chat(proxy, cheap)
+	a, err := k.chat(0, cheap)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,9 +269,9 @@ func (k virtualKey) refused(t *testing.T, proxy int) {
 }
 
 // admitted says that the next request is.
-func (k virtualKey) admitted(t *testing.T, proxy int) {
+func (k virtualKey) admitted(t *testing.T) {
 	t.Helper()
-	if a, err := k.chat(proxy, cheap); err != nil || a.status != http.StatusOK {
+	if a, err := k.chat(0, cheap); err != nil || a.status != http.StatusOK {
 		t.Fatalf("not admitted: %v %d %s", err, a.status, a.body)
 	}
 }
