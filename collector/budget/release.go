@@ -82,7 +82,7 @@ func Affected(name string, c Cause) Optional[bool] {
 	case "n":
 		return Some(false)
 	case "y":
-		if older != newer && older.version.sameLine(v) && !newer.version.sameLine(v) && mendedAfter(v, i) {
+		if older.version.sameLine(v) && !newer.version.sameLine(v) && mendedAfter(v, i) {
 			return Optional[bool]{}
 		}
 		return Some(true)

@@ -96,6 +96,8 @@ func TestClassify(t *testing.T) {
 		"a divergence that is not what was before": {tell("1.84.0", 9, 9).reported(15, 0).counts(16, 5), budget.Unexplained},
 		"a reset that comes undone":                {tell("1.90.0", 9, 9).counts(10, 0).reported(15, 0).counts(30, 9), budget.ResetUndone},
 		"a deleted counter comes back":             {tell("1.109.1", 9, 9).cold(10).reported(15, 0).counts(30, 9), budget.ResetUndone},
+		"undone, and it had been seeded anew":      {tell("1.90.0", 9, 9).counts(10, 0).reported(15, 0).counts(16, 3).counts(30, 9), budget.ResetUndone},
+		"undone after something was spent":         {tell("1.90.0", 9, 9).counts(10, 3).reported(15, 0).counts(30, 9), budget.ResetUndone},
 		"undone where nothing undoes it":           {tell("1.88.0", 9, 9).counts(10, 0).reported(15, 0).counts(30, 9), budget.Unexplained},
 
 		// Edits.
@@ -103,12 +105,14 @@ func TestClassify(t *testing.T) {
 		"an edit downwards to a third":        {tell("1.84.0", 9, 9).reported(15, 3).counts(16, 9).counts(60, 9), budget.ManualSpendEdit}, // and no three copies
 		"an edit upwards":                     {tell("1.84.0", 9, 9).reported(15, 40).counts(16, 9).counts(60, 9), budget.ManualSpendEdit},
 		"an edit, and spending goes on":       {tell("1.84.0", 9, 9).reported(15, 1).counts(16, 9.2).reported(30, 1.2).counts(31, 9.4).reported(45, 1.4).counts(46, 9.4), budget.ManualSpendEdit},
+		"an edit upwards under traffic":       {tell("1.84.0", 9, 9).counts(15, 9.2).reported(16, 9.2).counts(30, 9.4).reported(31, 40.4).counts(45, 9.4), budget.ManualSpendEdit},
 		"an edit of something else":           {tell("1.84.0", 9, 9).reported(15, 6).counts(16, 14.2).counts(60, 14.2), budget.Unexplained},
 
 		// The same spend several times.
 		"three copies": {tell("1.84.0", 3.536, 3.536).cold(15).counts(30, 10.607).counts(45, 10.607), budget.ReseedMultiple},
 		"three copies and the requests that made them": {tell("1.84.0", 10, 10).cold(15).counts(30, 30.4).reported(45, 10.4).counts(46, 30.4), budget.ReseedMultiple},
 		"two and a half copies":                        {tell("1.84.0", 4, 4).cold(15).counts(30, 10).counts(45, 10), budget.Unexplained},
+		"two and a quarter":                            {tell("1.84.0", 4, 4).cold(15).counts(30, 9).counts(45, 9), budget.Unexplained},
 		"one and a half":                               {tell("1.84.0", 4, 4).cold(15).counts(30, 6).counts(45, 6), budget.Unexplained},
 		"of nothing":                                   {tell("1.84.0", 0, 0).cold(15).counts(30, 3).counts(45, 3), budget.Unexplained},
 		"three copies in a release that is mended":     {tell("1.84.1", 3.536, 3.536).cold(15).counts(30, 10.607).counts(45, 10.607), budget.Unexplained},
@@ -118,6 +122,8 @@ func TestClassify(t *testing.T) {
 		"a jump of another size":                       {tell("1.84.0", 5, 5).counts(15, 12.3).counts(30, 12.3).counts(90, 12.3), budget.Unexplained},
 		"seen at one look":                             {tell("1.84.0", 3.536, 10.607), budget.ReseedMultiple},
 		"seen at one look, no multiple":                {tell("1.84.0", 3.536, 9), budget.Unexplained},
+		"seen at one look, far from a multiple":        {tell("1.84.0", 4, 9), budget.Unexplained},
+		"seen at one look, once":                       {tell("1.84.0", 50, 52), budget.Unexplained},
 		"onset unseen, the row grows":                  {tell("1.84.0", 10, 30).reported(15, 11).counts(16, 31).reported(30, 12).counts(31, 32), budget.ReseedMultiple},
 		"onset unseen, the divergence grows":           {tell("1.84.0", 10, 30).reported(15, 11).counts(16, 34).reported(30, 12).counts(31, 38), budget.Unexplained},
 
@@ -152,6 +158,13 @@ func TestClassify(t *testing.T) {
 		// Climbs.
 		"reservations that are never settled": {tell("1.84.0", 3, 3).counts(15, 5.08).counts(30, 7.16).counts(45, 9.24).counts(110, 9.24), budget.ReservationLeak},
 		"a single step":                       {tell("1.84.0", 3, 3).counts(15, 5.08).counts(30, 5.08).counts(110, 5.08), budget.Unexplained},
+		"a single step, long ago": {func() *story {
+			s := tell("1.84.0", 3, 3).counts(15, 5.08)
+			for i := range 40 {
+				s.reported(30+15*float64(i), 3.01+0.01*float64(i)).counts(40+15*float64(i), 5.1+0.01*float64(i))
+			}
+			return s
+		}(), budget.Unexplained},
 		"without a cap": {func() *story {
 			s := tell("1.84.0", 3, 3).counts(15, 5.08).counts(30, 7.16).counts(45, 9.24)
 			s.cap = budget.Cap{State: budget.CapUnlimited}
@@ -168,14 +181,15 @@ func TestClassify(t *testing.T) {
 		"two of them": {tell("1.84.0", 3, 3).counts(15, 3.4).reported(16, 3.2).counts(30, 3.8).reported(31, 3.4).counts(75, 3.8), budget.Unexplained},
 
 		// Too low.
-		"a counter that restarts":      {tell("1.83.14", 8, 8).cold(15).counts(30, 0.02).counts(45, 0.04), budget.CounterRestart},
-		"twice, in an unknown release": {tell("", 8, 8).cold(15).counts(30, 0.02).cold(90).counts(105, 0.02), budget.CounterRestart},
-		"once, in an unknown release":  {tell("", 8, 8).cold(15).counts(30, 0.02), budget.GhostRefund},
-		"a refund right after a reset": {tell("1.84.0", 8, 8).counts(10, 0).reported(15, 0).counts(30, 3).reported(31, 3).counts(45, 2).counts(60, 2), budget.GhostRefund},
-		"a refund long after":          {tell("1.88.0", 8, 8).counts(10, 0).reported(15, 0).counts(30, 3).reported(31, 3).counts(300, 3).counts(315, 2.2).counts(330, 2.2), budget.Unexplained},
-		"costs that are not counted":   {tell("1.101.6", 8, 8).reported(30, 8.2).counts(31, 8).reported(60, 8.4).counts(61, 8), budget.Undercount},
-		"where all are counted":        {tell("1.102.4", 8, 8).reported(30, 8.2).counts(31, 8).reported(60, 8.4).counts(61, 8.05), budget.Unexplained},
-		"too low at first sight":       {tell("1.101.6", 8, 3), budget.Unexplained},
+		"a counter that restarts":             {tell("1.83.14", 8, 8).cold(15).counts(30, 0.02).counts(45, 0.04), budget.CounterRestart},
+		"twice, in an unknown release":        {tell("", 8, 8).cold(15).counts(30, 0.02).cold(90).counts(105, 0.02), budget.CounterRestart},
+		"once, in an unknown release":         {tell("", 8, 8).cold(15).counts(30, 0.02), budget.GhostRefund},
+		"a refund right after a reset":        {tell("1.84.0", 8, 8).counts(10, 0).reported(15, 0).counts(30, 3).reported(31, 3).counts(45, 2).counts(60, 2), budget.GhostRefund},
+		"a refund long after":                 {tell("1.88.0", 8, 8).counts(10, 0).reported(15, 0).counts(30, 3).reported(31, 3).counts(300, 3).counts(315, 2.2).counts(330, 2.2), budget.Unexplained},
+		"costs that are not counted":          {tell("1.101.6", 8, 8).reported(30, 8.2).counts(31, 8).reported(60, 8.4).counts(61, 8), budget.Undercount},
+		"after it was too low at first sight": {tell("1.101.6", 8, 3).counts(15, 8).reported(30, 8.2).counts(31, 8).reported(60, 8.4).counts(61, 8), budget.Undercount},
+		"where all are counted":               {tell("1.102.4", 8, 8).reported(30, 8.2).counts(31, 8).reported(60, 8.4).counts(61, 8.05), budget.Unexplained},
+		"too low at first sight":              {tell("1.101.6", 8, 3), budget.Unexplained},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, confidence, evidence := Classify(c.story.facts())
