@@ -115,6 +115,44 @@ func TestExporterAcceptsTheComposeEnvironment(t *testing.T) {
 	checkConfig(t, "{}\n", env...)
 }
 
+// fromEnvironment is how LiteLLM's configuration says that a value is a variable of the environment.
+var fromEnvironment = regexp.MustCompile(`^os\.environ/(\w+)$`)
+
+// TestLiteLLMHasTheVariablesOfItsConfiguration: LiteLLM takes a variable that is missing for an empty value, and a Redis that it is not told
+// for none.
+func TestLiteLLMHasTheVariablesOfItsConfiguration(t *testing.T) {
+	var config struct {
+		General map[string]any `json:"general_settings"`
+	}
+	if err := yaml.UnmarshalStrict([]byte(readFile(t, example("litellm", "config.yaml"))), &map[string]any{}); err != nil {
+		t.Fatal(err) // a field given twice
+	}
+	if err := yaml.Unmarshal([]byte(readFile(t, example("litellm", "config.yaml"))), &config); err != nil {
+		t.Fatal(err)
+	}
+	redis, ok := config.General["coordination_redis"].(map[string]any)
+	if !ok {
+		t.Fatalf("coordination_redis is %v", config.General["coordination_redis"])
+	}
+	environment := projects(t)["compose.yaml"].Services["litellm"].Environment
+	asked := 0
+	for _, settings := range []map[string]any{config.General, redis} {
+		for field, value := range settings {
+			variable := fromEnvironment.FindStringSubmatch(fmt.Sprint(value))
+			if variable == nil {
+				continue
+			}
+			if given := environment[variable[1]]; given == nil || *given == "" {
+				t.Errorf("%s is to come from %s, which compose.yaml does not give", field, variable[1])
+			}
+			asked++
+		}
+	}
+	if asked < 5 {
+		t.Errorf("%d fields were found that come from the environment", asked)
+	}
+}
+
 // mounted lays out in a directory what a service finds below one of its own.
 func mounted(t *testing.T, service types.ServiceConfig, root string) string {
 	t.Helper()
