@@ -53,7 +53,7 @@ func (j *Judge) decideLock(t *Track, a assessment, at time.Time) {
 	if t.lock == budget.NotJudged {
 		j.suspect(t, a, at)
 	}
-	if t.lock != budget.NotJudged {
+	if t.lock != budget.NotJudged && (j.entering || a.close) { // while a source fails, only what was seen just now counts
 		j.count(t, at)
 	}
 	if a.judged && t.suspicion == nil {
@@ -149,9 +149,10 @@ func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 
 // settleExpiredLock counts a suspected false lock whose counter expired before it could be confirmed, if the row,
 // read one write lag after the first reading, is still under the budget and neither a reset nor an edit came between.
+// While a source fails it waits, as all that would enter does.
 func (j *Judge) settleExpiredLock(t *Track) {
 	e := t.expiredLock
-	if e == nil || t.row.ReadAt.Before(e.due) {
+	if e == nil || !j.entering || t.row.ReadAt.Before(e.due) {
 		return
 	}
 	t.expiredLock = nil

@@ -113,16 +113,17 @@ func (j *Judge) Row(t *Track, r *budget.Row) {
 		j.flush.row(t, before, r)
 	}
 	j.settleExpiredLock(t)
-	j.judge(t, r.ReadAt)
+	j.judge(t)
 }
 
 // Counter takes in a reading of the entity's counter, and of its windows' counters in the order of the
-// row's windows, and judges it with the row last read. A reading of state CounterUnread changes nothing.
+// row's windows, and judges it with the row last read. A reading of state CounterUnread changes nothing; one older than
+// the one last taken in, which two loops that read the same counter can bring, is ignored.
 func (j *Judge) Counter(t *Track, c budget.Counter, windows []budget.Counter) {
-	if c.State == budget.CounterUnread {
+	before := t.counter
+	if c.State == budget.CounterUnread || c.ReadAt.Before(before.ReadAt) {
 		return
 	}
-	before := t.counter
 	t.counter = c
 	t.windows = windows
 	changed := before.State != c.State || before.Value != c.Value
@@ -148,7 +149,7 @@ func (j *Judge) Counter(t *Track, c budget.Counter, windows []budget.Counter) {
 	t.probe.counter(before, c, t.stirred)
 	t.stirred = before.State == budget.CounterPresent && c.State == budget.CounterPresent && c.Value != before.Value
 	t.guard.observe(before, c, t.row.Spend, j.capOf(t.row, c.ReadAt))
-	j.judge(t, c.ReadAt)
+	j.judge(t)
 }
 
 // Refresh judges the last readings again, for what depends on the time alone (an expiry) or on what the judge
@@ -162,8 +163,13 @@ func (j *Judge) Refresh(t *Track, now time.Time) {
 	j.show(t, a, now)
 }
 
-// judge decides the verdict after a reading at a time, counts it, and makes the entity's view anew.
-func (j *Judge) judge(t *Track, at time.Time) {
+// judge decides the verdict after a reading, counts it, and makes the entity's view anew. The time is that of the later
+// reading of the two: a row can come to be known after a counter that was read later, and time must not run backwards.
+func (j *Judge) judge(t *Track) {
+	at := t.row.ReadAt
+	if t.counter.ReadAt.After(at) {
+		at = t.counter.ReadAt
+	}
 	a := j.weigh(t, at)
 	if t.motion != nil && a.enforced.Known {
 		t.motion.aheadBy(a.enforced.Value - t.row.Spend.Value)

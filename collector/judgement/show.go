@@ -57,7 +57,7 @@ func (j *Judge) facts(t *Track, a assessment, now time.Time) cause.Facts {
 		Counter: t.counter, Cap: a.cap, Immortal: t.immortal,
 		RowsStandStill: j.flush.suspected(), History: t.history,
 	}
-	if a.pinned {
+	if a.pinned && !t.pinnedSince.IsZero() { // by a cap that changed it can be without a reading that showed it
 		f.PinnedFor = budget.Some(now.Sub(t.pinnedSince))
 	}
 	if t.history != nil {
