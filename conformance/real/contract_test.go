@@ -4,6 +4,7 @@ package real
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -25,6 +26,7 @@ func testContract(t *testing.T, s *stack) {
 	}
 	t.Run("counters", func(t *testing.T) { testCounters(t, s) })
 	s.settle(t)
+	s.logsRefusals(t)
 	answers, err := s.population.Ask(s.client, s.urls[0], conformance.Reads)
 	if err != nil {
 		t.Fatal(err)
@@ -104,6 +106,17 @@ func (s *stack) settle(t *testing.T) {
 					return fmt.Errorf("%s %s: the row says %v, the counter %s", scope, id, row.spend, counter)
 				}
 			}
+		}
+		return nil
+	})
+}
+
+// logsRefusals waits until the log of requests, which is written apart from what they spent, has the traffic's refusals.
+func (s *stack) logsRefusals(t *testing.T) {
+	t.Helper()
+	eventually(t, func() error {
+		if s.psql(t, `SELECT count(*) FROM "LiteLLM_SpendLogs" WHERE metadata->>'status' = 'failure'`) == "0" {
+			return errors.New("no refusal is logged")
 		}
 		return nil
 	})
