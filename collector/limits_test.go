@@ -181,6 +181,28 @@ func TestWithoutSeriesAreCounted(t *testing.T) {
 	}
 }
 
+func TestAMillionKeys(t *testing.T) {
+	const keys, limit = 1_000_000, 100
+	es := make([]*budget.Entity, keys)
+	for i := range es {
+		es[i] = near(fmt.Sprintf("%07d", i), float64(i%1000)/2000)
+	}
+	es[123_456].Verdict = budget.FalselyLocked
+	got := text(t, always(fleetOf(es...), limit))
+	for _, want := range []string{
+		fmt.Sprintf(`litellm_budget_entities{scope="key"} %g`, float64(keys)),
+		fmt.Sprintf(`litellm_budget_entities_without_series{scope="key"} %d`, keys-limit),
+		`litellm_budget_key_info{api_key_alias="",budget_id="",hashed_api_key="0123456",org_id="",project_id="",team="",team_alias="",user=""} 1`,
+	} {
+		if !strings.Contains(got, want+"\n") {
+			t.Errorf("there is no %s", want)
+		}
+	}
+	if n := strings.Count(got, "\nlitellm_budget_key_info{"); n != limit {
+		t.Errorf("%d keys have series, want %d", n, limit)
+	}
+}
+
 func TestLimitCanBeChanged(t *testing.T) {
 	c := always(fleetOf(near("a", 0.1), near("b", 0.9)), 1)
 	want := `litellm_budget_key_spend_reported_usd{hashed_api_key="a"} 10`
