@@ -1,0 +1,48 @@
+package judgement
+
+import (
+	"testing"
+
+	"litellm_budget_exporter/collector/budget"
+)
+
+func TestUsualReservations(t *testing.T) {
+	wide := func(r *budget.Row) { r.MaxBudget = budget.Some(1000.0) }
+	tolerance := func(t *testing.T, s *story, least, most float64) {
+		t.Helper()
+		if got := s.track.Entity().Tolerance.Value; got < least || got > most {
+			t.Errorf("tolerance %v, want %v to %v", got, least, most)
+		}
+	}
+	// A reservation of 5 is settled to a cost of 0.5.
+	settled := func(t *testing.T) *story {
+		return tell(t, "1.84.0", wide).pair(0, 3, 3).counter(15, 8).counter(30, 3.5).pair(45, 3.5, 3.5)
+	}
+	t.Run("several of what was settled can be in flight", func(t *testing.T) {
+		tolerance(t, settled(t).counter(60, 6), 13, 18)
+	})
+	t.Run("its own, for a day, while it is busy", func(t *testing.T) {
+		s := settled(t).pair(1500, 3.5, 3.5).pair(1515, 3.5, 3.6).counter(1530, 3.8)
+		tolerance(t, s, 4, 6)
+	})
+	t.Run("not while it is idle", func(t *testing.T) {
+		s := settled(t).pair(1500, 3.5, 3.5).pair(1515, 3.5, 3.6).pair(1530, 3.5, 3.8).pair(1800, 3.5, 3.8)
+		tolerance(t, s, 0, 0.1)
+	})
+	t.Run("a counter that is mended settles nothing", func(t *testing.T) {
+		s := tell(t, "1.84.0", wide).pair(0, 3, 3).counter(15, 10)
+		for sec := 30.0; sec < 200; sec += 15 {
+			s.pair(sec, 3, 10)
+		}
+		s.counter(200, 3).counter(215, 3.1)
+		tolerance(t, s, 0, 0.5)
+	})
+	t.Run("nor does a reset", func(t *testing.T) {
+		s := tell(t, "1.84.0", wide).pair(0, 3, 3).counter(15, 8).pair(30, 8, 8).pair(45, 0, 0).counter(60, 0.5).counter(200, 0.6)
+		tolerance(t, s, 0, 1)
+	})
+	t.Run("nor one that falls below its row", func(t *testing.T) {
+		s := tell(t, "1.84.0", wide).pair(0, 3, 3).counter(15, 8).pair(30, 8, 8).counter(45, 2).counter(200, 9)
+		tolerance(t, s, 0, 1)
+	})
+}
