@@ -16,6 +16,7 @@ func TestUsualReservations(t *testing.T) {
 	}
 	// A reservation of 5 is settled to a cost of 0.5.
 	settled := func(t *testing.T) *story {
+		t.Helper()
 		return tell(t, "1.84.0", wide).pair(0, 3, 3).counter(15, 8).counter(30, 3.5).pair(45, 3.5, 3.5)
 	}
 	t.Run("several of what was settled can be in flight", func(t *testing.T) {
