@@ -14,11 +14,12 @@ from api import MASTER_KEY, call
 from base import CACHE, KIT, end, free_port
 from install import only_one, postgres_programs
 
-# What a request costs, by model: tokens in and out are 10 and 20. The first two are answered by LiteLLM itself, the others by `provider`.
+# The models. Every answer has 20 tokens and only those cost something: how many LiteLLM finds in a question depends on its release.
+# The first two are answered by LiteLLM itself, the last by `provider`.
 MODELS = {
-    'gpt-mock': {'model': 'openai/gpt-4o-mini', 'input_cost_per_token': 0.00001, 'output_cost_per_token': 0.00002, 'mock_response': 'Hello from the mock.'},    # $0.0005
-    'gpt-costly': {'model': 'openai/gpt-4o-mini', 'input_cost_per_token': 0.01, 'output_cost_per_token': 0.02, 'mock_response': 'Hello from the mock.'},    # $0.5
-    'gpt-slow': {'model': 'openai/slow', 'input_cost_per_token': 0.01, 'output_cost_per_token': 0.02},    # $0.5, in 20 seconds
+    'gpt-mock': {'model': 'openai/gpt-4o-mini', 'output_cost_per_token': 0.000025, 'mock_response': 'Hello from the mock.'},
+    'gpt-costly': {'model': 'openai/gpt-4o-mini', 'output_cost_per_token': 0.025, 'mock_response': 'Hello from the mock.'},
+    'gpt-slow': {'model': 'openai/slow', 'output_cost_per_token': 0.02},
 }
 
 
@@ -116,7 +117,7 @@ class Stack:
                 settings['cache_params']['namespace'] = self.options.namespace
         config = self.run / 'config.yaml'
         config.write_text(json.dumps({  # YAML, too
-            'model_list': [{'model_name': name, 'litellm_params': {**params, 'api_key': 'sk-none', 'api_base': 'http://127.0.0.1:%d/v1' % provider}} for name, params in MODELS.items()],
+            'model_list': [{'model_name': name, 'litellm_params': {**params, 'input_cost_per_token': 0, 'api_key': 'sk-none', 'api_base': 'http://127.0.0.1:%d/v1' % provider}} for name, params in MODELS.items()],
             'litellm_settings': settings,
             'general_settings': {'master_key': MASTER_KEY, 'database_url': 'os.environ/DATABASE_URL', 'disable_prisma_schema_update': True},
         }, indent=1))
