@@ -136,22 +136,23 @@ func testLostCounters(t *testing.T, s *stack, e *exporter) {
 		return nil
 	})
 	for i, k := range keys {
+		if since(s.release, mended) { // the counter is raised to the row, but that as a proxy knew it up to a minute ago
+			eventually(t, func() error {
+				if a, err := k.chat(i%len(s.urls), cheap); err != nil || a.status == http.StatusOK {
+					return fmt.Errorf("admitted although its counter was lost; that says %s now; error %w", k.counter(t), err)
+				}
+				return nil
+			})
+			continue
+		}
 		a, err := k.chat(i%len(s.urls), cheap)
-		if err != nil {
-			t.Fatal(err)
+		if err != nil || a.status != http.StatusOK {
+			t.Fatalf("%v, status %d: %s; want it admitted by what the counter says", err, a.status, a.body)
 		}
-		admitted := a.status == http.StatusOK
-		t.Logf("after the restart: status %d, the counter says %s, /key/info %v of 2", a.status, k.counter(t), k.row(t))
-		switch {
-		case admitted && since(s.release, mended):
-			t.Errorf("admitted by %s, which is thought to raise such a counter", s.release)
-		case !admitted && !since(s.release, mended):
-			t.Errorf("status %d: %s; want it admitted by what the counter says", a.status, a.body)
-		case admitted:
-			e.shows(t, "bypassed", k, 1)
-			e.names(t, k, string(budget.CounterLost))
-			t.Log(e.explain(t, k).Summary)
-		}
+		t.Logf("after the restart: status %d, the counter says %s, the row %v of 2", a.status, k.counter(t), k.row(t))
+		e.shows(t, "bypassed", k, 1)
+		e.names(t, k, string(budget.CounterLost))
+		t.Log(e.explain(t, k).Summary)
 	}
 }
 
