@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/cause"
 )
 
 const (
@@ -54,7 +55,7 @@ func (j *Judge) decideLock(t *Track, a assessment, at time.Time) {
 		j.suspect(t, a, at)
 	}
 	if t.lock != budget.NotJudged && (j.entering || a.close) { // while a source fails, only what was seen just now counts
-		j.count(t, at)
+		j.count(t, a, at)
 	}
 	if a.judged && t.suspicion == nil {
 		t.everJudged = true
@@ -73,7 +74,7 @@ func (j *Judge) suspect(t *Track, a assessment, at time.Time) {
 		t.suspicion = &suspicion{verdict: a.suspect, since: at, due: at.Add(j.writeLag())}
 	}
 	s := t.suspicion
-	s.row, s.counter, s.tolerance, s.pinned = t.row, t.counter, a.tolerance.Value, a.pinned
+	s.row, s.counter, s.tolerance, s.pinned = t.row, t.counter, a.tolerance.Value, j.heldByReservations(t, a, at)
 	s.nearest = max(a.enforced.Value, t.row.Spend.Value) / a.cap.High
 	confirmed := j.entering && a.close && a.shows(s.verdict) &&
 		!t.row.ReadAt.Before(s.due) && !t.counter.ReadAt.Before(t.row.ReadAt)
@@ -94,10 +95,20 @@ func (s *suspicion) expired(now budget.Counter) bool {
 		(now.State == budget.CounterAbsent || now.State == budget.CounterPresent && ranOut)
 }
 
-// count adds a confirmed reading of the verdict in force to the totals. Pinned at the cap it counts only once
-// it has been so for long.
-func (j *Judge) count(t *Track, at time.Time) {
-	if !t.pinnedSince.IsZero() && at.Sub(t.pinnedSince) < pinnedFor {
+// heldByReservations says that a counter stands at its cap because the last reservation was shrunk to what was left,
+// and not for so long that it is a lock all the same. A counter that a reset or an edit left there is none of that.
+func (j *Judge) heldByReservations(t *Track, a assessment, at time.Time) bool {
+	if !a.pinned || at.Sub(t.pinnedSince) >= pinnedFor {
+		return false
+	}
+	c, _, _ := cause.Classify(j.facts(t, a, at))
+	return c == budget.PinnedAtCap
+}
+
+// count adds a confirmed reading of the verdict in force to the totals. Held at the cap by reservations it counts only
+// once it has been so for long.
+func (j *Judge) count(t *Track, a assessment, at time.Time) {
+	if j.heldByReservations(t, a, at) {
 		t.countedUntil = at
 		return
 	}

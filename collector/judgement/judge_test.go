@@ -233,6 +233,14 @@ func TestPinnedAtCap(t *testing.T) {
 	s.verdict(budget.FalselyLocked).episodes(0, 0)
 }
 
+func TestACounterLeftAtTheCapByAResetIsALockAtOnce(t *testing.T) {
+	s := tell(t, "1.84.0").pair(0, 10, 10).pair(15, 10, 10)
+	s.pair(30, 0, 10).suspected(budget.FalselyLocked).pair(46, 0, 10).verdict(budget.FalselyLocked).episodes(1, 0)
+	if e := s.track.Entity(); e.Cause != budget.StaleAfterReset || !e.FalselyLockedLast.Known {
+		t.Errorf("%+v", *e)
+	}
+}
+
 func TestDivergingAfterAMinuteOfReadings(t *testing.T) {
 	s := tell(t, "1.84.0").pair(0, 3, 3).cold(15)
 	for sec := 30.0; sec < 105; sec += 15 { // for 75 s it may be spend on its way to the row
