@@ -23,6 +23,7 @@ type duty struct {
 
 	mu   sync.Mutex
 	free [2]time.Time // when the lane may send again
+	held time.Time    // until when no lane may send
 }
 
 func newDuty(ratio float64) *duty {
@@ -56,7 +57,14 @@ func request[T any](ctx context.Context, d *duty, l lane, send func(context.Cont
 func (d *duty) rest(l lane) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return time.Until(d.free[l])
+	return time.Until(later(d.free[l], d.held))
+}
+
+// hold keeps back what waits for its turn, too, until LiteLLM is to be asked again after a failure.
+func (d *duty) hold(until time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.held = until
 }
 
 func (d *duty) charge(l lane, start time.Time, took time.Duration) {

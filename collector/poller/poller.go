@@ -151,7 +151,7 @@ func (p *Poller) Reconfigure(o Options) {
 	} else {
 		p.state = newState(o)
 	}
-	p.snapshot = nil
+	p.sourcesChanged()
 }
 
 // Ready says that every configured source was tried.

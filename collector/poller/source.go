@@ -182,13 +182,14 @@ func (p *Poller) progressed() {
 	p.snapshot = nil
 }
 
-// sourcesChanged lets entities enter verdicts only while no source fails.
+// sourcesChanged lets entities enter verdicts only while no source fails, and leaves alone a LiteLLM that does.
 func (p *Poller) sourcesChanged() {
 	entering := true
 	for _, s := range p.sources {
 		entering = entering && len(s.failing) == 0
 	}
 	p.judge.SetEntering(entering)
+	p.duty.hold(p.sources[budget.LiteLLM].retryAt)
 	p.snapshot = nil
 }
 
