@@ -26,11 +26,12 @@ const (
 
 // check reads everything once, goes on until what was suspected then is settled, and prints who diverges.
 func (p *program) check(ctx context.Context, output string) int {
-	s, end, err := p.begin(ctx)
+	s, err := p.prepare()
 	if err != nil {
 		fmt.Fprintf(p.stderr, "%s: error: %s\n", name, err)
 		return exitUnreadable
 	}
+	end := s.begin(ctx)
 	snapshot, open, err := s.settled(ctx)
 	end()
 	if err != nil {

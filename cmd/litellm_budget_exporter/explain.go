@@ -160,11 +160,15 @@ func (p *program) source(ctx context.Context, o explainOptions) (explanations, f
 		r, err := newRemote(o.exporter, o.name)
 		return r, func() {}, err
 	}
-	s, end, err := p.begin(ctx)
+	s, err := p.prepare()
 	if err != nil {
 		return nil, nil, err
 	}
-	return &fresh{session: s, name: o.name}, end, nil
+	f := &fresh{session: s, name: o.name}
+	if err := f.narrow(ctx); err != nil {
+		return nil, nil, err
+	}
+	return f, s.begin(ctx), nil
 }
 
 // fresh reads both sources for itself.
@@ -172,6 +176,30 @@ type fresh struct {
 	*session
 	name string
 	id   budget.ID
+}
+
+// narrow asks LiteLLM who is meant, so that nobody else is read. Where the configuration names the entities, those are
+// read: the credential may not be allowed to ask.
+func (f *fresh) narrow(ctx context.Context) error {
+	if e := f.config.Load().Entities; len(e.Keys)+len(e.Teams) > 0 {
+		return nil
+	}
+	rows, err := f.poller.Lookup(ctx, f.name)
+	switch {
+	case ctx.Err() != nil:
+		return errInterrupted
+	case err != nil:
+		return fmt.Errorf("LiteLLM cannot be read: %w", err)
+	case len(rows) != 1:
+		found := make([]match, len(rows))
+		for i, row := range rows {
+			found[i] = matchOf(&budget.Entity{ID: row.ID, Names: row.Names})
+		}
+		return &whichOf{found}
+	}
+	f.name = rows[0].ID.Value
+	f.poller.Only(rows[0])
+	return nil
 }
 
 // first finds the entity and waits until it, and its team, are judged and nothing that was suspected is open.

@@ -25,26 +25,32 @@ const (
 	settledWithin = 2 * time.Minute
 )
 
+var errInterrupted = errors.New("interrupted")
+
 // session is the reading of a command: the exporter without a web server, for as long as the command needs it.
 type session struct {
 	*exporter
 	progress progress
 }
 
-// begin starts to read both sources. end stops it.
-func (p *program) begin(ctx context.Context) (s *session, end func(), err error) {
+// prepare makes a session that has not read anything yet.
+func (p *program) prepare() (*session, error) {
 	e, err := newExporter(func() (*config.Config, error) { return config.Load(p.configFile, p.env) }, p.logger)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	return &session{exporter: e, progress: progress{w: p.stderr, shown: isTerminal(p.stderr), from: time.Now().Add(progressAfter)}}, nil
+}
+
+// begin starts to read both sources. end stops it.
+func (s *session) begin(ctx context.Context) (end func()) {
 	running, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = e.run(running) // ends by its context only
+		_ = s.run(running) // ends by its context only
 	}()
-	s = &session{exporter: e, progress: progress{w: p.stderr, shown: isTerminal(p.stderr), from: time.Now().Add(progressAfter)}}
-	return s, func() { s.progress.clear(); stop(); <-done }, nil
+	return func() { s.progress.clear(); stop(); <-done }
 }
 
 // wait looks again and again until done says so. What it waits for, done says in words. A source that cannot be read
@@ -62,7 +68,7 @@ func (s *session) wait(ctx context.Context, done func(*budget.Snapshot) (bool, s
 		s.progress.say(what)
 		select {
 		case <-ctx.Done():
-			return errors.New("interrupted")
+			return errInterrupted
 		case <-time.After(min(max(time.Since(began)/20, lookSoon), lookLate)):
 		}
 	}

@@ -142,6 +142,12 @@ func (c *Client) Key(ctx context.Context, hash string) (*budget.Row, error) {
 	return only(p.Rows, hash, keyList)
 }
 
+// KeysOfAlias reads one page, from 1, of the keys that have an alias. Up to 1.87.5 LiteLLM adds those whose alias holds
+// it, in whatever case.
+func (c *Client) KeysOfAlias(ctx context.Context, alias string, page int) (Page, error) {
+	return c.keys(ctx, url.Values{"sort_by": {"token"}, "sort_order": {"asc"}, "key_alias": {alias}}, page, PageSize)
+}
+
 // KeyInfo reads one key by its hash through /key/info; ErrNotFound if there is none, or only a deleted one.
 // From 1.97.0 on it can make LiteLLM raise the window counters of a key that has windows.
 func (c *Client) KeyInfo(ctx context.Context, hash string) (*budget.Row, error) {
@@ -190,6 +196,11 @@ func (c *Client) Team(ctx context.Context, id string) (*budget.Row, error) {
 		return nil, err
 	}
 	return only(p.Rows, id, teamList)
+}
+
+// TeamsOfAlias reads one page, from 1, of the teams whose alias holds a text, in whatever case.
+func (c *Client) TeamsOfAlias(ctx context.Context, alias string, page int) (Page, error) {
+	return c.teams(ctx, url.Values{"sort_by": {"team_id"}, "sort_order": {"asc"}, "team_alias": {alias}}, page, PageSize)
 }
 
 // TeamInfo reads one team through /team/info, which a credential that may not list can use; ErrNotFound if there is none.

@@ -135,6 +135,8 @@ func TestQueries(t *testing.T) {
 		{"batch", func() { _, _ = c.KeysInfo(ctx, []string{"a", "b"}) }, "", `{"keys":["a","b"]}`},
 		{"teams", func() { _, _ = c.Teams(ctx, 2) }, "page=2&page_size=100&sort_by=team_id&sort_order=asc", ""},
 		{"one team", func() { _, _ = c.Team(ctx, "a b&c/d") }, "page=1&page_size=1&team_id=a+b%26c%2Fd", ""},
+		{"keys of an alias", func() { _, _ = c.KeysOfAlias(ctx, "a b", 2) }, "key_alias=a+b&page=2&return_full_object=true&size=100&sort_by=token&sort_order=asc", ""},
+		{"teams of an alias", func() { _, _ = c.TeamsOfAlias(ctx, "a b", 2) }, "page=2&page_size=100&sort_by=team_id&sort_order=asc&team_alias=a+b", ""},
 		{"team info", func() { _, _ = c.TeamInfo(ctx, "t") }, "key_limit=1&team_id=t", ""},
 		{"budgets", func() { _, _ = c.Budgets(ctx) }, "", ""},
 	} {

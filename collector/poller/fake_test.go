@@ -259,6 +259,33 @@ func (f *fakeLiteLLM) Key(ctx context.Context, hash string) (*budget.Row, error)
 	return f.listed(*row), nil
 }
 
+func (f *fakeLiteLLM) KeysOfAlias(ctx context.Context, alias string, page int) (litellm.Page, error) {
+	return f.ofAlias(ctx, "keys of alias", alias, page, f.keys)
+}
+
+func (f *fakeLiteLLM) TeamsOfAlias(ctx context.Context, alias string, page int) (litellm.Page, error) {
+	return f.ofAlias(ctx, "teams of alias", alias, page, f.teams)
+}
+
+// ofAlias finds an alias anywhere in a name, as older releases do; a page holds two.
+func (f *fakeLiteLLM) ofAlias(ctx context.Context, endpoint, alias string, page int, rows map[string]budget.Row) (litellm.Page, error) {
+	if err := f.serve(ctx, endpoint, alias); err != nil {
+		return litellm.Page{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var held []*budget.Row
+	for _, row := range slices.SortedFunc(maps.Values(rows), rowsByID) {
+		if strings.Contains(strings.ToLower(row.Names.Alias), strings.ToLower(alias)) {
+			held = append(held, f.listed(row))
+		}
+	}
+	p := litellm.Page{Page: page, Total: len(held), TotalPages: (len(held) + 1) / 2}
+	p.Rows = held[min(2*(page-1), len(held)):min(2*page, len(held))]
+	p.Received = len(p.Rows)
+	return p, nil
+}
+
 func (f *fakeLiteLLM) KeyInfo(ctx context.Context, hash string) (*budget.Row, error) {
 	return f.one(ctx, "key info", hash, f.keys)
 }

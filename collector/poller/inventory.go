@@ -145,12 +145,12 @@ func (p *Poller) unknown(rows []*budget.Row) []*budget.Row {
 }
 
 // readBudgets reads the budget table, where some entity takes its cap from it: editing a budget does not touch
-// the rows that are linked to it. Named entities are read with their budgets.
+// the rows that are linked to it. /key/info tells a key's budget with it.
 func (p *Poller) readBudgets(ctx context.Context) error {
 	p.mu.Lock()
 	linked := p.linked
 	p.mu.Unlock()
-	if !linked || p.options.explicit() || !p.allowed(&p.budgetList) {
+	if !linked || p.options.byInfo() || !p.allowed(&p.budgetList) {
 		return nil
 	}
 	budgets, err := request(ctx, p.duty, background, p.options.API.Budgets)
@@ -195,9 +195,16 @@ func (p *Poller) readNamed(ctx context.Context, id budget.ID) error {
 	case err != nil:
 		return err
 	}
+	if id.Scope == budget.Key && !p.options.byInfo() {
+		whole, err := p.withLinks(ctx, []*budget.Row{row})
+		if err != nil {
+			return err
+		}
+		row = whole[0]
+	}
 	p.mu.Lock()
 	p.sources[budget.LiteLLM].progress(time.Now())
-	followed := p.options.Counters != nil || !p.raisesWindows(row)
+	followed := p.options.Counters != nil || !p.readingRaises(row)
 	if followed {
 		delete(p.unshown, id)
 		p.take(row)
@@ -238,8 +245,11 @@ func (p *Poller) harmless(id budget.ID) bool {
 	if m == nil {
 		return p.unshown[id] != notFollowed
 	}
-	return !p.raisesWindows(m.track.Row()) || p.judge.CounterMoved(&m.track)
+	return !p.readingRaises(m.track.Row()) || p.judge.CounterMoved(&m.track)
 }
+
+// readingRaises says that reading a named entity can change its window counters in Redis.
+func (p *Poller) readingRaises(r *budget.Row) bool { return p.options.byInfo() && p.raisesWindows(r) }
 
 // raisesWindows says that reading a key by /key/info or /v2/key/info can change its window counters in Redis.
 func (p *Poller) raisesWindows(r *budget.Row) bool {
@@ -252,11 +262,11 @@ func (p *Poller) readOne(ctx context.Context, l lane, id budget.ID) (*budget.Row
 	api := p.options.API
 	read := api.Key
 	switch {
-	case id.Scope == budget.Team && p.options.explicit():
+	case id.Scope == budget.Team && p.options.byInfo():
 		read = api.TeamInfo
 	case id.Scope == budget.Team:
 		read = api.Team
-	case p.options.explicit():
+	case p.options.byInfo():
 		read = api.KeyInfo
 	}
 	return request(ctx, p.duty, l, func(ctx context.Context) (*budget.Row, error) { return read(ctx, id.Value) })

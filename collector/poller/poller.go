@@ -25,10 +25,12 @@ type API interface {
 	Release(ctx context.Context) (string, error)
 	Keys(ctx context.Context, o litellm.KeyOrder, page int) (litellm.Page, error)
 	Key(ctx context.Context, hash string) (*budget.Row, error)
+	KeysOfAlias(ctx context.Context, alias string, page int) (litellm.Page, error)
 	KeyInfo(ctx context.Context, hash string) (*budget.Row, error)
 	KeysInfo(ctx context.Context, hashes []string) ([]*budget.Row, error)
 	Teams(ctx context.Context, page int) (litellm.Page, error)
 	Team(ctx context.Context, id string) (*budget.Row, error)
+	TeamsOfAlias(ctx context.Context, alias string, page int) (litellm.Page, error)
 	TeamInfo(ctx context.Context, id string) (*budget.Row, error)
 	Budgets(ctx context.Context) (map[string]budget.LinkedBudget, error)
 	FailedRequests(ctx context.Context, from, to time.Time, page int) (litellm.FailurePage, error)
@@ -75,10 +77,16 @@ type Options struct {
 	Judge     judgement.Params
 	Telemetry Telemetry
 	Logger    *slog.Logger
+
+	one bool // the named entities are all that is wanted, and the credential may list
 }
 
-// explicit says that the entities are named in the configuration, for a credential that may not list.
+// explicit says that some entities are named, and those are read singly rather than swept.
 func (o Options) explicit() bool { return len(o.Keys)+len(o.Teams) > 0 }
+
+// byInfo says that they are named in the configuration, for a credential that may not list: they are read by /key/info
+// and /team/info.
+func (o Options) byInfo() bool { return o.explicit() && !o.one }
 
 // The loops, as telemetry names them.
 const (

@@ -293,7 +293,7 @@ func (p *Poller) readRefused(ctx context.Context) error {
 	p.mu.Lock()
 	for _, r := range p.log.pending {
 		m := p.member(entityOf(r))
-		if m == nil || now.Before(p.settledAt(r)) || p.options.explicit() && p.raisesWindows(m.track.Row()) {
+		if m == nil || now.Before(p.settledAt(r)) || p.readingRaises(m.track.Row()) {
 			continue
 		}
 		rows[entityOf(r)] = m.track.Row()

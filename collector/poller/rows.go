@@ -49,7 +49,7 @@ func (p *Poller) moved() []*budget.Row {
 		byCounter := p.judge.CounterMoved(&m.track)
 		switch {
 		case !byCounter && !m.track.Watched():
-		case p.options.explicit() && p.raisesWindows(row) && !byCounter:
+		case p.readingRaises(row) && !byCounter:
 		case byCounter:
 			moved = append(moved, row)
 		default:
