@@ -28,6 +28,7 @@ type explainOptions struct {
 	output   string // text or json
 	watch    bool
 	exporter string // URL of a running exporter to ask
+	http     string // file that says how to reach it
 	record   string // file to write a case to
 	replay   string // file to judge instead of reading anything
 }
@@ -40,6 +41,7 @@ func explainFlags(app *kingpin.Application, args []string) *explainOptions {
 	c.Flag("output", "How to print it: text or json.").Default("text").EnumVar(&o.output, "text", "json")
 	c.Flag("watch", "Follow it until nothing is wrong with it any more.").BoolVar(&o.watch)
 	c.Flag("exporter", "Ask the exporter that runs at this URL, which knows the history, instead of reading LiteLLM and Redis.").PlaceHolder("URL").StringVar(&o.exporter)
+	c.Flag("http.config.file", "How to reach that exporter, where it has TLS or authentication: a Prometheus HTTP client configuration (basic_auth, tls_config, …). Redirects are not followed.").PlaceHolder("FILE").StringVar(&o.http)
 	c.Flag("record", "Write what was read, without names, to this file, which must not exist.").PlaceHolder("FILE").StringVar(&o.record)
 	c.Flag("replay", "Judge and explain a recorded case; nothing is read but the file.").PlaceHolder("FILE").StringVar(&o.replay)
 	return o
@@ -97,10 +99,13 @@ func (p *program) explain(ctx context.Context, o explainOptions) int {
 
 func (p *program) explainOne(ctx context.Context, o explainOptions) error {
 	if o.replay != "" {
-		if o.name != "" || o.stdin || o.watch || o.exporter != "" || o.record != "" {
+		if o.name != "" || o.stdin || o.watch || o.exporter != "" || o.http != "" || o.record != "" {
 			return errors.New("--replay goes with a file and --output only")
 		}
 		return p.replay(o)
+	}
+	if o.http != "" && o.exporter == "" {
+		return errors.New("--http.config.file says how to reach an exporter: it goes with --exporter only")
 	}
 	switch {
 	case o.name == "" && o.stdin:
@@ -157,7 +162,7 @@ type explanations interface {
 
 func (p *program) source(ctx context.Context, o explainOptions) (explanations, func(), error) {
 	if o.exporter != "" {
-		r, err := newRemote(o.exporter, o.name)
+		r, err := newRemote(o.exporter, o.http, o.name)
 		return r, func() {}, err
 	}
 	s, err := p.prepare()

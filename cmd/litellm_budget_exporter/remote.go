@@ -1,15 +1,19 @@
 package main
 
 import (
-	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"time"
+
+	commoncfg "github.com/prometheus/common/config"
+	"github.com/prometheus/common/version"
 
 	"litellm_budget_exporter/collector/casebook"
 	"litellm_budget_exporter/collector/explain"
@@ -28,20 +32,37 @@ type remote struct {
 	client *http.Client
 }
 
-func newRemote(exporter, entity string) (*remote, error) {
+// newRemote makes a client for the exporter at a URL. How to reach it, and with which credential, is in a file as other
+// tools of Prometheus take it; none means a plain request.
+func newRemote(exporter, httpConfigFile, entity string) (*remote, error) {
 	u, err := url.Parse(exporter)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return nil, errors.New("--exporter: it must be a URL of the form http://host:10047")
 	case u.User != nil:
-		return nil, errors.New("--exporter: credentials do not belong on a command line")
+		return nil, errors.New("--exporter: credentials do not belong on a command line; put them into a file for --http.config.file")
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("--exporter: it must have no more than scheme, host and path")
 	}
 	u = u.JoinPath("explain")
 	u.RawQuery = url.Values{"id": {entity}, "format": {"json"}}.Encode()
-	return &remote{url: u.String(), client: &http.Client{Timeout: 30 * time.Second}}, nil
+	cfg := &commoncfg.HTTPClientConfig{EnableHTTP2: true, ProxyConfig: commoncfg.ProxyConfig{ProxyFromEnvironment: true}}
+	if httpConfigFile != "" {
+		if cfg, _, err = commoncfg.LoadHTTPConfigFile(httpConfigFile); err != nil {
+			return nil, fmt.Errorf("--http.config.file: %s: %s", httpConfigFile, yamlValue.ReplaceAllString(err.Error(), "a value"))
+		}
+	}
+	cfg.FollowRedirects = false // no credential ever follows a redirect
+	client, err := commoncfg.NewClientFromConfig(*cfg, "explain", commoncfg.WithUserAgent(name+"/"+version.Version))
+	if err != nil {
+		return nil, fmt.Errorf("--http.config.file: %s: %w", httpConfigFile, err)
+	}
+	client.Timeout = 30 * time.Second
+	return &remote{url: u.String(), client: client}, nil
 }
+
+// yamlValue is a value in an error about YAML: it may be a secret in the wrong place.
+var yamlValue = regexp.MustCompile("`[^`]*`")
 
 func (r *remote) first(ctx context.Context) (*explain.Explanation, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
@@ -50,6 +71,9 @@ func (r *remote) first(ctx context.Context) (*explain.Explanation, error) {
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {
+		if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
+			err = fmt.Errorf("%w; its CA goes into tls_config.ca_file of a file for --http.config.file", err)
+		}
 		return nil, fmt.Errorf("asking the exporter: %w", err)
 	}
 	defer resp.Body.Close()
@@ -58,17 +82,30 @@ func (r *remote) first(ctx context.Context) (*explain.Explanation, error) {
 		return nil, fmt.Errorf("asking the exporter: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		var refused explainError
-		if json.Unmarshal(body, &refused) == nil && len(refused.Matches) > 0 {
-			return nil, &whichOf{refused.Matches}
-		}
-		return nil, fmt.Errorf("the exporter answers %s: %s", resp.Status, cmp.Or(refused.Error, "it may be older than this program"))
+		return nil, refusedBy(resp, body)
 	}
 	var x explain.Explanation
 	if err := json.Unmarshal(body, &x); err != nil || len(x.Budgets) == 0 {
 		return nil, errors.New("the exporter's answer is no explanation: is the URL that of a litellm_budget_exporter?")
 	}
 	return &x, nil
+}
+
+// refusedBy is the error of an answer that is no explanation.
+func refusedBy(resp *http.Response, body []byte) error {
+	var refused explainError
+	switch isOurs := json.Unmarshal(body, &refused) == nil && refused.Error != ""; {
+	case len(refused.Matches) > 0:
+		return &whichOf{refused.Matches}
+	case isOurs:
+		return fmt.Errorf("the exporter says: %s", refused.Error)
+	case resp.StatusCode == http.StatusUnauthorized:
+		return errors.New("the exporter answers 401 Unauthorized: put basic_auth with its password_file into a file for --http.config.file")
+	case resp.StatusCode/100 == 3:
+		return fmt.Errorf("the exporter answers %s to %s, which is not followed: give the URL where it really is",
+			resp.Status, explain.Clean(resp.Header.Get("Location")))
+	}
+	return fmt.Errorf("the exporter answers %s: is the URL that of a litellm_budget_exporter, and does that one explain?", resp.Status)
 }
 
 func (r *remote) next(ctx context.Context) (*explain.Explanation, error) {

@@ -454,24 +454,31 @@ func TestOwnMetrics(t *testing.T) {
 	}
 }
 
-// TestWebConfig has TLS and basic authentication in exporter-toolkit's file.
-func TestWebConfig(t *testing.T) {
+// protected writes a file of exporter-toolkit with TLS and a user "prometheus", whose password is "correct horse". The
+// certificate is cert.pem beside it, and the client trusts it.
+func protected(t *testing.T) (webConfig string, trusting *http.Client) {
+	t.Helper()
 	dir := t.TempDir()
-	ca := httptest.NewTLSServer(nil) // has a certificate for 127.0.0.1, and a client that trusts it
-	defer ca.Close()
+	ca := httptest.NewTLSServer(nil) // has a certificate for 127.0.0.1
+	t.Cleanup(ca.Close)
 	key, err := x509.MarshalPKCS8PrivateKey(ca.TLS.Certificates[0].PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "cert.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate().Raw})))
 	write(t, filepath.Join(dir, "key.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
-	webConfig := filepath.Join(dir, "web.yml")
-	// The hash is that of "correct horse".
+	webConfig = filepath.Join(dir, "web.yml")
 	write(t, webConfig, `
 tls_server_config: {cert_file: cert.pem, key_file: key.pem}
 basic_auth_users:
   prometheus: $2a$04$U6lvpti4jCVrXpyN15XWYO35eyFxL9ei9vnZJXO1q/ZTgeVZ7EMfO
 `)
+	return webConfig, ca.Client()
+}
+
+// TestWebConfig has TLS and basic authentication in exporter-toolkit's file.
+func TestWebConfig(t *testing.T) {
+	webConfig, trusting := protected(t)
 	l := newEmptyLiteLLM(t)
 	e := start(t, map[string]string{"LITELLM_URL": l.URL, "LITELLM_API_KEY": "sk-1"}, "--web.config.file="+webConfig)
 
@@ -487,7 +494,7 @@ basic_auth_users:
 			u := url.URL{Scheme: "https", User: c.user, Host: e.address, Path: path}
 			status := 0
 			eventually(t, func() error { // readiness takes the time of a first reading
-				status, _ = request(t, ca.Client(), http.MethodGet, u.String())
+				status, _ = request(t, trusting, http.MethodGet, u.String())
 				if status == http.StatusServiceUnavailable {
 					return fmt.Errorf("still not ready; log:\n%s", e.stderr)
 				}

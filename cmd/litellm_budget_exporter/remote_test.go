@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestExplainAsksAProtectedExporter reaches an exporter that has TLS and basic authentication by a file of an HTTP
+// client, as other tools of Prometheus take it: with paths relative to it, and the password in a file.
+func TestExplainAsksAProtectedExporter(t *testing.T) {
+	d := deploy(t, "")
+	webConfig, trusting := protected(t)
+	e := start(t, nil, "--config.file="+d.config(t), "--web.config.file="+webConfig)
+	base := "https://" + e.address
+	eventually(t, func() error {
+		if status, body := request(t, trusting, http.MethodGet, "https://prometheus:correct%20horse@"+e.address+"/explain?format=json&id="+d.locked); status != http.StatusOK {
+			return fmt.Errorf("%d: %s", status, body)
+		}
+		return nil
+	})
+	dir := filepath.Dir(webConfig)
+	file := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		write(t, path, content)
+		return "--http.config.file=" + path
+	}
+	file("password", "correct horse")
+	file("wrong", deployedPassword)
+	const trusts = "tls_config: {ca_file: cert.pem}\n"
+
+	stdout := d.run(t, 0, "explain", "checkout-prod", "--exporter="+base,
+		file("http.yml", trusts+"basic_auth: {username: prometheus, password_file: password}\n"))
+	if !strings.Contains(stdout, "key checkout-prod ("+d.locked+")") {
+		t.Errorf("%s", stdout)
+	}
+	for name, c := range map[string]struct {
+		file string
+		want string
+	}{
+		"no file":                   {"", "its CA goes into tls_config.ca_file of a file for --http.config.file"},
+		"no credential":             {file("none.yml", trusts), "401 Unauthorized: put basic_auth"},
+		"a wrong password":          {file("wrong.yml", trusts+"basic_auth: {username: prometheus, password_file: wrong}"), "401 Unauthorized: put basic_auth"},
+		"a field that is not there": {file("field.yml", "basic_auht: {}"), "field.yml: yaml: unmarshal errors:"},
+		"a secret in its place":     {file("secret.yml", "basic_auth: "+deployedPassword), "cannot unmarshal !!str a value into"},
+		"two credentials":           {file("two.yml", "basic_auth: {username: u}\nauthorization: {credentials: c}"), "at most one of"},
+		"no password file":          {file("gone.yml", trusts+"basic_auth: {username: prometheus, password_file: gone}"), filepath.Join(dir, "gone") + ": no such file"},
+		"no CA file":                {file("ca.yml", "tls_config: {ca_file: gone.pem}"), filepath.Join(dir, "gone.pem") + ": no such file"},
+		"no such file":              {"--http.config.file=/does/not/exist.yml", "--http.config.file: /does/not/exist.yml: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := []string{"explain", "checkout-prod", "--exporter=" + base}
+			if c.file != "" {
+				args = append(args, c.file)
+			}
+			if stderr := d.fails(t, args...); !strings.Contains(stderr, c.want) {
+				t.Errorf("it says %q, want %q in it", stderr, c.want)
+			}
+		})
+	}
+	t.Run("a file and no exporter", func(t *testing.T) {
+		if stderr := d.fails(t, "explain", "checkout-prod", "--http.config.file=x.yml"); !strings.Contains(stderr, "it goes with --exporter only") {
+			t.Errorf("%s", stderr)
+		}
+	})
+}
+
+// TestExplainAsksNoExporter has something else answer at the URL.
+func TestExplainAsksNoExporter(t *testing.T) {
+	d := deploy(t, "")
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("a redirect was followed, with the credential %q", r.Header.Get("Authorization"))
+	}))
+	defer elsewhere.Close()
+	httpConfig := filepath.Join(t.TempDir(), "http.yml")
+	write(t, httpConfig, "follow_redirects: true\nbasic_auth: {username: u, password: "+deployedPassword+"}")
+	for name, c := range map[string]struct {
+		answer http.HandlerFunc
+		want   string
+	}{
+		"a redirect":   {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) }, "answers 302 Found to " + elsewhere.URL},
+		"another page": {http.NotFound, "is the URL that of a litellm_budget_exporter, and does that one explain?"},
+		"another JSON": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"status":"ok"}`) }, "is the URL that of a litellm_budget_exporter?"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewServer(c.answer)
+			defer s.Close()
+			if stderr := d.fails(t, "explain", "x", "--exporter="+s.URL, "--http.config.file="+httpConfig); !strings.Contains(stderr, c.want) {
+				t.Errorf("it says %q, want %q in it", stderr, c.want)
+			}
+		})
+	}
+}
