@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Check is something that holds of the answers of every release that was recorded.
@@ -21,7 +22,7 @@ var Checks = []Check{
 		if err != nil {
 			return err
 		}
-		return descending(l.Keys, func(k key) string { return k.CreatedAt })
+		return newestFirst(l.Keys)
 	}},
 	{"keys in the order of their tokens go on from page to page", func(as Answers) error {
 		first, err1 := as.keys("key-list-full-page1")
@@ -158,15 +159,15 @@ var Checks = []Check{
 			return err
 		}
 		slices.Reverse(budgets)
-		return descending(budgets, func(k key) string { return k.CreatedAt })
+		return newestFirst(budgets)
 	}},
 	{"the log of failed requests tells what a key was refused by", func(as Answers) error {
 		var l struct {
 			Data []struct {
-				RequestID string `json:"request_id"`
-				APIKey    string `json:"api_key"`
-				StartTime string `json:"startTime"`
-				Status    string `json:"status"`
+				RequestID string    `json:"request_id"`
+				APIKey    string    `json:"api_key"`
+				StartTime time.Time `json:"startTime"`
+				Status    string    `json:"status"`
 				Metadata  struct {
 					Error struct {
 						Class     string `json:"error_class"`
@@ -184,7 +185,7 @@ var Checks = []Check{
 		}
 		refused := 0
 		for i, row := range l.Data {
-			if row.Status != "failure" || row.RequestID == "" || i > 0 && row.StartTime > l.Data[i-1].StartTime {
+			if row.Status != "failure" || row.RequestID == "" || i > 0 && row.StartTime.After(l.Data[i-1].StartTime) {
 				return fmt.Errorf("row %d: %+v; want a failure, the newest first", i, row)
 			}
 			e := row.Metadata.Error
@@ -222,10 +223,10 @@ var Checks = []Check{
 
 // key is what the checks look at in a key, or a budget.
 type key struct {
-	Token     string  `json:"token"`
-	Alias     string  `json:"key_alias"`
-	Spend     float64 `json:"spend"`
-	CreatedAt string  `json:"created_at"`
+	Token     string    `json:"token"`
+	Alias     string    `json:"key_alias"`
+	Spend     float64   `json:"spend"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // keyList is an answer of /key/list.
@@ -256,10 +257,11 @@ func (as Answers) read(name string, v any) error {
 	return nil
 }
 
-func descending(keys []key, by func(key) string) error {
+// newestFirst compares times, not their text: LiteLLM leaves out a fraction of a second that is 0.
+func newestFirst(keys []key) error {
 	for i := 1; i < len(keys); i++ {
-		if by(keys[i-1]) < by(keys[i]) {
-			return fmt.Errorf("item %d: %s comes after %s", i, by(keys[i]), by(keys[i-1]))
+		if keys[i].CreatedAt.After(keys[i-1].CreatedAt) {
+			return fmt.Errorf("item %d: %s comes after %s", i, keys[i].CreatedAt, keys[i-1].CreatedAt)
 		}
 	}
 	if len(keys) < 2 {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"litellm_budget_exporter/conformance/recorded"
 )
@@ -34,6 +35,35 @@ func TestRecordedAnswersDoNotDifferFromThemselves(t *testing.T) {
 		if ds := answers.Differences(answers); len(ds) > 0 {
 			t.Errorf("%s: %v", release, ds)
 		}
+	}
+}
+
+func TestNewestFirst(t *testing.T) {
+	for name, tc := range map[string]struct {
+		created []string
+		want    bool
+	}{
+		"falling":                   {[]string{"2026-11-24T12:20:24.032000Z", "2026-11-24T12:20:23.900000Z"}, true},
+		"rising":                    {[]string{"2026-11-24T12:20:23.900000Z", "2026-11-24T12:20:24.032000Z"}, false},
+		"no fraction, the older":    {[]string{"2026-11-24T12:20:24.032000Z", "2026-11-24T12:20:24Z"}, true},
+		"no fraction, the newer":    {[]string{"2026-11-24T12:20:24Z", "2026-11-24T12:20:24.032000Z"}, false},
+		"made in one and the same":  {[]string{"2026-11-24T12:20:24.032000Z", "2026-11-24T12:20:24.032000Z"}, true},
+		"too few to have an order":  {[]string{"2026-11-24T12:20:24Z"}, false},
+		"nothing that has an order": {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var keys []key
+			for _, at := range tc.created {
+				created, err := time.Parse(time.RFC3339, at)
+				if err != nil {
+					t.Fatal(err)
+				}
+				keys = append(keys, key{CreatedAt: created})
+			}
+			if err := newestFirst(keys); (err == nil) != tc.want {
+				t.Errorf("newest first: %v, want %t", err, tc.want)
+			}
+		})
 	}
 }
 
