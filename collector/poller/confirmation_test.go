@@ -55,6 +55,7 @@ func TestLockIsShownInTimeWhileASweepTakesHours(t *testing.T) {
 func TestConfirmationReadsTheRowAndThenTheCounter(t *testing.T) {
 	run(t, func(r *rig) {
 		longInventory(r)
+		r.options.CounterInterval, r.options.Judge.CounterInterval = 40*time.Second, 40*time.Second // nothing else is read meanwhile
 		r.api.key(1, 3.536, 10)
 		r.api.team("t-1", "Blue", 3.536, 10)
 	}, func(r *rig) {
@@ -62,7 +63,7 @@ func TestConfirmationReadsTheRowAndThenTheCounter(t *testing.T) {
 		r.api.forgetCalls()
 		r.redis.hold(counterOfKey(hash(1)), 10.607)
 		r.redis.hold("spend:team:t-1", 10.607)
-		r.until("both are falsely locked", soon, func() bool {
+		r.until("both are falsely locked", soon+25*time.Second, func() bool {
 			return r.verdict(hash(1)) == budget.FalselyLocked && r.verdict("t-1") == budget.FalselyLocked
 		})
 		if len(r.api.sent("key")) == 0 || len(r.api.sent("team")) == 0 {

@@ -180,6 +180,6 @@ func (p *Poller) counted(began time.Time, swept []budget.Scope, whole, present b
 			p.rosters[scope].counted = true
 		}
 	}
-	p.sharing.cycle(began, whole && len(swept) == len(p.rosters), present)
+	p.sharing.Cycle(began, whole && len(swept) == len(p.rosters), present)
 	p.snapshot = nil
 }

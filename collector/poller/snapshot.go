@@ -55,7 +55,7 @@ func (p *Poller) view(now time.Time) (*budget.Snapshot, time.Time) {
 		return s, valid
 	}
 	valid = earlier(valid, litellm.lastSuccess.Add(p.options.StalenessLiteLLM))
-	whole := redisFresh && p.sharing.counted && !p.options.one // one entity is no fleet
+	whole := redisFresh && p.sharing.Judged() && !p.options.one // one entity is no fleet
 	for scope, r := range p.rosters {
 		entities, until := p.entities(r, now)
 		s.Entities[scope] = entities
@@ -67,7 +67,7 @@ func (p *Poller) view(now time.Time) (*budget.Snapshot, time.Time) {
 	}
 	if whole {
 		s.FleetCauses = map[budget.FleetCause]bool{
-			budget.NoSharedCounters: p.sharing.missing(p.options.Judge.ToleranceUSD),
+			budget.NoSharedCounters: p.sharing.Missing(p.options.Judge.ToleranceUSD),
 			budget.FlushStalled:     p.judge.FlushStalled(now),
 		}
 	}

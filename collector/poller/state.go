@@ -9,6 +9,7 @@ import (
 	"litellm_budget_exporter/collector/budget"
 	"litellm_budget_exporter/collector/judgement"
 	"litellm_budget_exporter/collector/litellm"
+	"litellm_budget_exporter/collector/sharing"
 )
 
 // member is one entity that is known.
@@ -80,7 +81,7 @@ type state struct {
 	lastFullSweep time.Time
 	buffers       map[string]int64
 	counterNames  string
-	sharing       sharing
+	sharing       sharing.Watch
 	log           refusalLog
 }
 
@@ -188,7 +189,7 @@ func (p *Poller) take(row *budget.Row) {
 	}
 	row = p.completed(row, m.track.Row())
 	p.linked = p.linked || row.Link.State == budget.LinkTo
-	p.sharing.row(m.track.Row(), row)
+	p.sharing.Row(m.track.Row(), row)
 	if resetBetween(m.track.Row(), row) {
 		m.resetSeen = row.ReadAt
 	}

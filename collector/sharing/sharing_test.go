@@ -1,4 +1,4 @@
-package poller
+package sharing
 
 import (
 	"testing"
@@ -6,6 +6,8 @@ import (
 
 	"litellm_budget_exporter/collector/budget"
 )
+
+var created = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func TestRiseCountsAsUnseenOnlyIfItsCounterWouldHaveBeenSeen(t *testing.T) {
 	at := func(seconds int) time.Time { return created.Add(time.Duration(seconds) * time.Second) }
@@ -25,16 +27,16 @@ func TestRiseCountsAsUnseenOnlyIfItsCounterWouldHaveBeenSeen(t *testing.T) {
 		"spend that LiteLLM did not tell the time before": {&budget.Row{ReadAt: at(200)}, row(260, 2), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var s sharing
-			s.cycle(at(90), true, true)
-			s.cycle(at(105), true, false)
-			s.cycle(at(120), true, false)
-			s.row(c.before, c.now)
-			if got := s.missing(0.01); got != c.missing {
+			var s Watch
+			s.Cycle(at(90), true, true)
+			s.Cycle(at(105), true, false)
+			s.Cycle(at(120), true, false)
+			s.Row(c.before, c.now)
+			if got := s.Missing(0.01); got != c.missing {
 				t.Errorf("missing: %v, want %v", got, c.missing)
 			}
-			s.cycle(at(270), true, true)
-			if s.missing(0.01) {
+			s.Cycle(at(270), true, true)
+			if s.Missing(0.01) {
 				t.Error("it holds although a counter was found since")
 			}
 		})

@@ -1,4 +1,6 @@
-package poller
+// Package sharing tells whether LiteLLM keeps its counters where they are read. It is pure: no I/O and no clock of its
+// own.
+package sharing
 
 import (
 	"time"
@@ -14,9 +16,9 @@ const (
 	leastUnseen = time.Minute
 )
 
-// sharing watches whether spend rises while no counter is anywhere: then LiteLLM counts in another Redis, under
-// another namespace, or in none.
-type sharing struct {
+// Watch watches whether spend rises while no counter is anywhere: then LiteLLM counts in another Redis, under another
+// namespace, or in none (BerriAI/litellm #30661, #42653).
+type Watch struct {
 	counted    bool      // a cycle read all counters of the fleet
 	emptySince time.Time // the first of the unbroken cycles that found no counter; zero if the last found one
 	unseen     []spend
@@ -27,8 +29,9 @@ type spend struct {
 	usd float64
 }
 
-// cycle takes in a cycle that began at a time. One that could not read all tells nothing of what is missing.
-func (s *sharing) cycle(began time.Time, whole, present bool) {
+// Cycle takes in a cycle of reading counters: when it began, whether it read those of the whole fleet, and whether any
+// of them was there. One that could not read all tells nothing of what is missing.
+func (s *Watch) Cycle(began time.Time, whole, present bool) {
 	switch {
 	case present || !whole:
 		s.emptySince, s.unseen = time.Time{}, nil
@@ -41,8 +44,8 @@ func (s *sharing) cycle(began time.Time, whole, present bool) {
 	}
 }
 
-// row takes in two successive readings of a row.
-func (s *sharing) row(before, now *budget.Row) {
+// Row takes in two successive readings of a row; before is nil at the first.
+func (s *Watch) Row(before, now *budget.Row) {
 	if before == nil || s.emptySince.IsZero() || before.ReadAt.Before(s.emptySince.Add(leastUnseen)) {
 		return
 	}
@@ -57,8 +60,11 @@ func (s *sharing) row(before, now *budget.Row) {
 	s.unseen = append(s.unseen, spend{now.ReadAt, rise})
 }
 
-// missing says whether spend rose unseen by more than a floor.
-func (s *sharing) missing(floor float64) bool {
+// Judged says whether the counters of the whole fleet were ever read.
+func (s *Watch) Judged() bool { return s.counted }
+
+// Missing says whether spend rose lately by more than a floor in USD, without a counter that showed it.
+func (s *Watch) Missing(floor float64) bool {
 	sum := 0.0
 	for _, u := range s.unseen {
 		sum += u.usd
