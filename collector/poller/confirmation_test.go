@@ -179,7 +179,7 @@ func TestSuspicionIsNotTakenUpAgainAtOnce(t *testing.T) {
 		r.api.setDown(true) // so that the loop does not settle it
 		r.redis.hold(counterOfKey(hash(1)), 10.607)
 		r.until("the source is down", time.Minute, func() bool { return !r.source(budget.LiteLLM).Up })
-		r.wait(16 * time.Second)
+		r.wait(soon) // the counter is read, and the suspicion is due
 		r.mu.Lock()
 		r.sources[budget.LiteLLM].retryAt = time.Time{}
 		for m := range r.suspects {
