@@ -111,6 +111,9 @@ func TestClassify(t *testing.T) {
 		// The same spend several times.
 		"three copies": {tell("1.84.0", 3.536, 3.536).cold(15).counts(30, 10.607).counts(45, 10.607), budget.ReseedMultiple},
 		"three copies and the requests that made them": {tell("1.84.0", 10, 10).cold(15).counts(30, 30.4).reported(45, 10.4).counts(46, 30.4), budget.ReseedMultiple},
+		"three copies, of which a reading saw two":     {tell("1.84.0", 3.5, 3.5).cold(15).counts(30, 7).counts(45, 10.5).counts(60, 10.5), budget.ReseedMultiple},
+		"three copies, seen one by one":                {tell("1.84.0", 3.5, 3.5).cold(15).counts(16, 3.5).counts(17, 7).counts(18, 10.5).counts(60, 10.5), budget.ReseedMultiple},
+		"steps of one copy's size, long after":         {tell("1.84.0", 3.5, 3.5).cold(15).counts(30, 3.5).counts(45, 3.5).counts(60, 7).counts(75, 10.5), budget.ReservationLeak},
 		"two and a half copies":                        {tell("1.84.0", 4, 4).cold(15).counts(30, 10).counts(45, 10), budget.Unexplained},
 		"two and a quarter":                            {tell("1.84.0", 4, 4).cold(15).counts(30, 9).counts(45, 9), budget.Unexplained},
 		"one and a half":                               {tell("1.84.0", 4, 4).cold(15).counts(30, 6).counts(45, 6), budget.Unexplained},

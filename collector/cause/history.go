@@ -162,6 +162,9 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fell boo
 		}
 		if is-was > max(cent, 0.9*reported) {
 			h.jump = step{now.ReadAt, is - was, reported}
+			if before.ReadAt.Sub(h.seed.at) < together { // a reading came between the copies of a seed
+				h.seed.usd = is
+			}
 		}
 	}
 	// One that was far below already did not fall now; a little below is a row that was read again since.
