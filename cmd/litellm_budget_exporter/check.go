@@ -276,7 +276,7 @@ func fleetsOf(s *budget.Snapshot) fleetsJSON {
 			CountersPresent: optional(f.CountersPresent), Reported: optional(f.ReportedSum), Enforced: optional(f.EnforcedSum),
 		}
 	}
-	for _, c := range []budget.FleetCause{budget.FlushStalled, budget.NoSharedCounters} {
+	for _, c := range budget.FleetCauses {
 		shown.Causes[c] = nil
 		if holds, judged := s.FleetCauses[c]; judged {
 			shown.Causes[c] = &holds

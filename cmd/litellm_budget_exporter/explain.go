@@ -49,8 +49,8 @@ func explainFlags(app *kingpin.Application, args []string) *explainOptions {
 
 // teller explains what a poller knows.
 type teller struct {
-	poller     *poller.Poller
-	deployment *atomic.Pointer[explain.Deployment]
+	poller *poller.Poller
+	config *atomic.Pointer[config.Config] // in force
 }
 
 // explain explains an entity as it is in a snapshot; nil if it is not in it.
@@ -59,7 +59,8 @@ func (t teller) explain(s *budget.Snapshot, id budget.ID) *explain.Explanation {
 	if asked == nil {
 		return nil
 	}
-	in := explain.Input{Snapshot: s, Deployment: *t.deployment.Load(), Asked: *asked}
+	cfg := t.config.Load()
+	in := explain.Input{Snapshot: s, Deployment: deploymentOf(cfg), Reading: readingOf(cfg, s), Asked: *asked}
 	if team := asked.Entity.Names.TeamID; team != "" && id.Scope == budget.Key {
 		in.Team = t.entity(s, budget.ID{Scope: budget.Team, Value: team})
 	}
@@ -77,14 +78,23 @@ func (t teller) entity(s *budget.Snapshot, id budget.ID) *explain.Entity {
 }
 
 // deploymentOf is how an operator reaches what a configuration reads.
-func deploymentOf(cfg *config.Config) *explain.Deployment {
-	d := &explain.Deployment{LiteLLMURL: cfg.LiteLLM.URL}
+func deploymentOf(cfg *config.Config) explain.Deployment {
+	d := explain.Deployment{LiteLLMURL: cfg.LiteLLM.URL}
 	if r := cfg.Redis; r != nil {
 		d.Redis = &explain.Redis{
 			Mode: string(r.Mode), Addresses: r.Addresses, MasterName: r.MasterName, DB: r.DB, TLS: r.TLS != nil, Namespace: r.Namespace,
 		}
 	}
 	return d
+}
+
+// readingOf is how often a configuration reads, and what it and the deployment make normal.
+func readingOf(cfg *config.Config, s *budget.Snapshot) explain.Reading {
+	return explain.Reading{
+		Inventory: cfg.Intervals.Inventory, Counters: cfg.Intervals.Counters,
+		ToleranceUSD: cfg.Tolerance.USD, ToleranceRatio: cfg.Tolerance.Ratio,
+		WriteLag: max(cfg.Tolerance.WriteLag, s.WriteLag.Value),
+	}
 }
 
 // explain explains one entity, and follows it if it is to.
@@ -136,6 +146,9 @@ func (p *program) explainOne(ctx context.Context, o explainOptions) error {
 	if err := p.print(o, x); err != nil {
 		return err
 	}
+	if o.output == "text" && o.exporter == "" && doubtful(x) {
+		fmt.Fprintf(p.stdout, "\nThis was one look. An exporter that was running remembers how it began: %s explain %s --exporter URL\n", name, explain.Quote(x.ID))
+	}
 	var recorder casebook.Recorder
 	recorder.Take(x)
 	if o.watch {
@@ -146,18 +159,21 @@ func (p *program) explainOne(ctx context.Context, o explainOptions) error {
 	if file == nil {
 		return nil
 	}
-	intervals, tolerance := source.settings()
-	if err := casebook.Write(file, recorder.Case(intervals, tolerance)); err != nil {
+	if err := casebook.Write(file, recorder.Case()); err != nil {
 		return err
 	}
 	return file.Close()
+}
+
+// doubtful says that a cause is no more than likely.
+func doubtful(x *explain.Explanation) bool {
+	return slices.ContainsFunc(x.Budgets, func(b *explain.Budget) bool { return b.Cause != nil && b.Cause.Confidence < 0.7 })
 }
 
 // explanations is where the explanations of one entity come from.
 type explanations interface {
 	first(ctx context.Context) (*explain.Explanation, error) // waits until what was suspected is settled
 	next(ctx context.Context) (*explain.Explanation, error)  // waits for a moment
-	settings() (casebook.Intervals, casebook.Tolerance)
 }
 
 func (p *program) source(ctx context.Context, o explainOptions) (explanations, func(), error) {
@@ -282,16 +298,6 @@ func (f *fresh) next(ctx context.Context) (*explain.Explanation, error) {
 		return nil, &whichOf{}
 	}
 	return x, err
-}
-
-func (f *fresh) settings() (casebook.Intervals, casebook.Tolerance) {
-	cfg := f.config.Load()
-	lag := cfg.Tolerance.WriteLag
-	if measured := f.poller.Snapshot().WriteLag; measured.Known {
-		lag = max(lag, measured.Value)
-	}
-	return casebook.Intervals{Inventory: casebook.After(cfg.Intervals.Inventory), Counters: casebook.After(cfg.Intervals.Counters)},
-		casebook.Tolerance{USD: &cfg.Tolerance.USD, Ratio: &cfg.Tolerance.Ratio, WriteLag: casebook.After(lag)}
 }
 
 func (p *program) print(o explainOptions, x *explain.Explanation) error {

@@ -19,7 +19,6 @@ import (
 	"litellm_budget_exporter/collector"
 	"litellm_budget_exporter/collector/config"
 	"litellm_budget_exporter/collector/counters"
-	"litellm_budget_exporter/collector/explain"
 	"litellm_budget_exporter/collector/judgement"
 	"litellm_budget_exporter/collector/litellm"
 	"litellm_budget_exporter/collector/poller"
@@ -37,8 +36,7 @@ type exporter struct {
 	collector *collector.Collector
 	metrics   http.Handler
 
-	config     atomic.Pointer[config.Config] // in force
-	deployment atomic.Pointer[explain.Deployment]
+	config atomic.Pointer[config.Config] // in force
 
 	redis   *counters.Reader // of the settings in force; nil without a Redis
 	reloads chan chan error  // who wants a reload sends where to tell the outcome
@@ -67,7 +65,7 @@ func newExporter(load func() (*config.Config, error), logger *slog.Logger) (*exp
 		return nil, err
 	}
 	e.redis = s.redis
-	e.inForce(s)
+	e.config.Store(s.config)
 	e.poller = poller.New(s.poller)
 	e.collector = collector.New(e.poller.Snapshot, s.limit)
 
@@ -101,21 +99,15 @@ func (e *exporter) run(ctx context.Context) error {
 		}
 		e.closeRedis()
 		e.redis = s.redis
-		e.inForce(s)
+		e.config.Store(s.config)
 		e.poller.Reconfigure(s.poller)
 		e.collector.SetLimit(s.limit)
 		done <- nil
 	}
 }
 
-// inForce keeps what is told of the settings in force.
-func (e *exporter) inForce(s *settings) {
-	e.config.Store(s.config)
-	e.deployment.Store(deploymentOf(s.config))
-}
-
 // teller explains what was read.
-func (e *exporter) teller() teller { return teller{e.poller, &e.deployment} }
+func (e *exporter) teller() teller { return teller{e.poller, &e.config} }
 
 // nextSettings waits for a reload that succeeds and returns its settings and where to tell that they are in
 // force; nil when ctx ends.

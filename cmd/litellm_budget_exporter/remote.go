@@ -15,7 +15,6 @@ import (
 	commoncfg "github.com/prometheus/common/config"
 	"github.com/prometheus/common/version"
 
-	"litellm_budget_exporter/collector/casebook"
 	"litellm_budget_exporter/collector/explain"
 )
 
@@ -118,6 +117,3 @@ func (r *remote) next(ctx context.Context) (*explain.Explanation, error) {
 		return r.first(ctx)
 	}
 }
-
-// settings are not known of another exporter: a case says what it leaves out is as by default.
-func (r *remote) settings() (i casebook.Intervals, t casebook.Tolerance) { return i, t }

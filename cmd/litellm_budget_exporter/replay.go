@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"litellm_budget_exporter/collector/budget"
 	"litellm_budget_exporter/collector/casebook"
@@ -34,10 +33,13 @@ func (p *program) replay(o explainOptions) error {
 		case expects(c):
 			fmt.Fprintln(p.stdout, "  As the case expects.")
 		}
-		fmt.Fprintln(p.stdout, "\nThe worst moment:")
-		fmt.Fprintln(p.stdout)
 	}
-	return p.print(o, worstMoment(r))
+	asked := r.Key()
+	worst := asked.Worst()
+	if o.output == "text" {
+		fmt.Fprintf(p.stdout, "\nThe worst moment, %s after the start (names, addresses and dates are made up):\n\n", worst.At)
+	}
+	return p.print(o, r.Explain(asked, worst))
 }
 
 // course tells the verdicts of an entity in their order.
@@ -68,45 +70,4 @@ func expects(c *casebook.Case) bool {
 		}
 	}
 	return false
-}
-
-// worstMoment explains the first key of a case, or else its first team, at the moment at which it was worst.
-func worstMoment(r *casebook.Replay) *explain.Explanation {
-	asked := r.Entities[0]
-	for _, p := range r.Entities {
-		if p.Track.Row().ID.Scope == budget.Key {
-			asked = p
-			break
-		}
-	}
-	step := asked.Worst()
-	at := casebook.Start.Add(step.At)
-	in := explain.Input{
-		Snapshot: &budget.Snapshot{
-			At: at, Release: r.Release, CounterNames: "prefixed",
-			Sources: map[budget.Source]budget.SourceState{budget.LiteLLM: {Up: true}, budget.Redis: {Up: true}},
-		},
-		Deployment: explain.Deployment{
-			LiteLLMURL: "https://litellm.example.com",
-			Redis:      &explain.Redis{Mode: "standalone", Addresses: []string{"redis.example.com:6379"}, Namespace: r.Case.Namespace},
-		},
-		Asked: explain.Entity{Entity: step.Entity, Row: asked.Track.Row(), History: step.History},
-	}
-	for _, p := range r.Entities {
-		if id := p.Track.Row().ID; id.Scope == budget.Team && id.Value == step.Entity.Names.TeamID && p != asked {
-			in.Team = stepAt(p, step.At)
-		}
-	}
-	return explain.Explain(in)
-}
-
-// stepAt is an entity as it was last known at a time.
-func stepAt(p *casebook.Replayed, at time.Duration) *explain.Entity {
-	var found *explain.Entity
-	for _, s := range p.Steps {
-		if s.At <= at {
-			found = &explain.Entity{Entity: s.Entity, Row: p.Track.Row(), History: s.History}
-		}
-	}
-	return found
 }

@@ -129,6 +129,15 @@ func CompareVersions(a, b string) int {
 	return cmp.Compare(a, b)
 }
 
+// AtLeast says that the release is known to be a version or newer; one that cannot be read is not known to be.
+func (r Release) AtLeast(version string) bool {
+	_, known := parseVersion(r.Version)
+	return known && CompareVersions(r.Version, version) >= 0
+}
+
+// OlderThan says that the release is known to be older than a version; one that cannot be read is not known to be.
+func (r Release) OlderThan(version string) bool { return CompareVersions(r.Version, version) < 0 }
+
 var versionPattern = regexp.MustCompile(`^v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:$|[^\d])`)
 
 // version is major, minor and patch. Releases of one major and minor are a line.

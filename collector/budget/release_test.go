@@ -54,3 +54,23 @@ func TestCompareVersions(t *testing.T) {
 		}
 	}
 }
+
+func TestAtLeastAndOlderThan(t *testing.T) {
+	for _, c := range []struct {
+		version        string
+		atLeast, older bool // of 1.84.0
+	}{
+		{"1.83.14", false, true},
+		{"1.84.0", true, false},
+		{"v1.84.0-stable", true, false},
+		{"1.104.0", true, false},
+		{"", false, false},
+		{"main", false, false},
+		{"1.84", false, false},
+	} {
+		r := ReleaseOf(c.version)
+		if r.AtLeast("1.84.0") != c.atLeast || r.OlderThan("1.84.0") != c.older {
+			t.Errorf("%q: at least 1.84.0: %v, older: %v", c.version, r.AtLeast("1.84.0"), r.OlderThan("1.84.0"))
+		}
+	}
+}

@@ -52,6 +52,9 @@ const (
 	NoSharedCounters FleetCause = "no_shared_counters"
 )
 
+// FleetCauses lists them in the order in which they are shown.
+var FleetCauses = []FleetCause{FlushStalled, NoSharedCounters}
+
 // Entity is one entity as judged: the immutable view that everything shown is made from.
 type Entity struct {
 	ID    ID

@@ -58,7 +58,17 @@ type Entity struct {
 	Throttled    bool          `yaml:"throttled,omitempty"`
 	Expires      *Span         `yaml:"expires,omitempty"`
 	Readings     []Reading     `yaml:"readings"`
+	Refusals     []Refusal     `yaml:"refusals,omitempty"`
 	Expect       *Expect       `yaml:"expect,omitempty"`
+}
+
+// Refusal is a request of the entity that a budget refused, as LiteLLM logged it.
+type Refusal struct {
+	At        Span         `yaml:"at"`
+	Scope     budget.Scope `yaml:"scope,omitempty"`  // of the budget; "" = LiteLLM did not tell
+	Window    string       `yaml:"window,omitempty"` // its duration, where it was a time window's
+	Enforced  *float64     `yaml:"enforced,omitempty"`
+	MaxBudget *float64     `yaml:"max_budget,omitempty"`
 }
 
 // TempIncrease is a temporary increase of a key's cap.

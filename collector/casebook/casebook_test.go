@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -93,7 +95,8 @@ func TestReadErrors(t *testing.T) {
 		{"expect:", "expects:", "field expects not found"},
 		{"format: 1", "format: 2", "this program reads format 1"},
 		{"title: t", "title: ''", "title is missing"},
-		{"title: t", "title: t\nfleet_cause: no_shared_counters", "only flush_stalled can be told"},
+		{"title: t", "title: t\nfleet_cause: gremlins", `fleet_cause is "gremlins"`},
+		{"    expect:", "    refusals: [{at: never}]\n    expect:", "refusals: at must be a time"},
 		{"scope: key", "scope: user", `scope is "user"`},
 		{"id: key-1", "id: ''", "a key has no id"},
 		{"max_budget: 10", "max_budget: absent", "max_budget cannot be absent"},
@@ -149,6 +152,43 @@ func TestCheckTells(t *testing.T) {
 		}
 		if err := c.Replay().Check(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("expecting %s the error is %v, want one that says %q", expect, err, want)
+		}
+	}
+}
+
+// TestEveryNamedIssueHasACase holds the casebook to what its README and explain name.
+func TestEveryNamedIssueHasACase(t *testing.T) {
+	readme, err := os.ReadFile("cases/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[int]string{}
+	for _, number := range regexp.MustCompile(`\b[1-5]\d{4}\b`).FindAllString(string(readme), -1) {
+		n, _ := strconv.Atoi(number)
+		named[n] = "cases/README.md"
+	}
+	have := map[int]bool{}
+	files, _ := filepath.Glob("cases/*.yml")
+	for _, file := range files {
+		c := read(t, file)
+		for _, n := range c.Issues {
+			have[n] = true
+		}
+		r := c.Replay()
+		for _, b := range r.Explain(r.Key(), r.Key().Worst()).Budgets {
+			if b.Cause != nil {
+				for _, n := range b.Cause.Issues {
+					named[n] = "explain, of " + string(b.Cause.Name)
+				}
+			}
+		}
+	}
+	if len(named) < 50 {
+		t.Fatalf("only %d issues are named", len(named))
+	}
+	for n, by := range named {
+		if !have[n] {
+			t.Errorf("#%d is named by %s, and there is no case of it", n, by)
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package casebook
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,11 +20,13 @@ type Recorder struct {
 	cause  budget.Cause
 }
 
-// point is both sides of an entity at one time, with the cap and the next reset as they were then.
+// point is both sides of an entity at one time, with what held of it then.
 type point struct {
 	explain.Point
 	maxBudget Number
 	resetAt   *time.Time
+	blocked   bool
+	windows   map[string]Number // counters of its time windows, by duration, where they were read then
 }
 
 // Take takes in the next explanation: of its history, what is newer than what was taken in before.
@@ -44,11 +48,38 @@ func (r *Recorder) Take(x *explain.Explanation) {
 			history = []explain.Point{{At: x.At, Reported: b.Reported, Counter: b.Counter.USD, TTL: b.Counter.TTL}}
 		}
 		for _, p := range history {
-			if known := r.points[id]; len(known) == 0 || p.At.After(known[len(known)-1].At) {
-				r.points[id] = append(known, point{p, limitOf(b), b.ResetAt})
-			}
+			r.add(id, point{Point: p, maxBudget: limitOf(b), resetAt: b.ResetAt, blocked: b.Blocked != nil && *b.Blocked})
+		}
+		points := r.points[id]
+		points[len(points)-1].windows = windowCounters(x, id)
+	}
+}
+
+// add adds what is newer than what is known, and in the place of what is of the same time: of a row and a counter read
+// at once the history can hold both how it was between the two and how it was after them.
+func (r *Recorder) add(id budget.ID, p point) {
+	known := r.points[id]
+	switch last := len(known) - 1; {
+	case last < 0 || p.At.After(known[last].At):
+		r.points[id] = append(known, p)
+	case p.At.Equal(known[last].At):
+		known[last] = p
+	}
+}
+
+// windowCounters are the counters of an entity's time windows as last read. Their history is not kept.
+func windowCounters(x *explain.Explanation, id budget.ID) map[string]Number {
+	read := map[string]Number{}
+	for _, w := range x.Budgets {
+		switch {
+		case w.Window == "" || w.Scope != id.Scope || w.ID != id.Value:
+		case w.Counter.USD != nil:
+			read[string(w.Window)] = Number{USD: *w.Counter.USD}
+		case w.Counter.State == absent:
+			read[string(w.Window)] = Number{Word: absent}
 		}
 	}
+	return read
 }
 
 func limitOf(b *explain.Budget) Number {
@@ -62,11 +93,19 @@ func limitOf(b *explain.Budget) Number {
 }
 
 // Case is what was recorded so far.
-func (r *Recorder) Case(intervals Intervals, tolerance Tolerance) *Case {
-	c := &Case{Format: Format, Release: string(r.last.LiteLLM.Version), Intervals: intervals, Tolerance: tolerance}
-	c.Title = fmt.Sprintf("A %s of a deployment with LiteLLM %s, with nothing to complain of", r.last.Scope, r.last.LiteLLM.Version)
+func (r *Recorder) Case() *Case {
+	read := r.last.Read
+	c := &Case{
+		Format: Format, Release: string(r.last.LiteLLM.Version),
+		Intervals: Intervals{Inventory: seconds(read.Inventory), Counters: seconds(read.Counters)},
+		Tolerance: Tolerance{USD: &read.ToleranceUSD, Ratio: &read.ToleranceRatio, WriteLag: seconds(read.WriteLag)},
+	}
+	c.Title = fmt.Sprintf("A %s of a deployment with LiteLLM %s, with nothing to complain of", r.last.Scope, cmp.Or(r.last.LiteLLM.Version, "of an unknown release"))
 	if r.cause != budget.NoCause {
 		c.Title = fmt.Sprintf("A %s that was %s (%s)", r.last.Scope, strings.ReplaceAll(string(r.worst), "_", " "), r.cause)
+	}
+	for _, cause := range r.last.FleetCauses {
+		c.Title += fmt.Sprintf("; of the whole fleet %s was told", cause)
 	}
 	start := r.last.At
 	for _, points := range r.points {
@@ -79,7 +118,21 @@ func (r *Recorder) Case(intervals Intervals, tolerance Tolerance) *Case {
 			c.Entities = append(c.Entities, r.entity(b, start))
 		}
 	}
+	c.Entities[0].Refusals = r.refusals(start)
 	return c
+}
+
+func seconds(s float64) Span { return After(time.Duration(s * float64(time.Second))) }
+
+// refusals are those of the entity that was asked for, without whose budget it was but for its scope.
+func (r *Recorder) refusals(start time.Time) []Refusal {
+	var all []Refusal
+	for _, x := range slices.Backward(r.last.Refusals) { // the newest comes first there
+		all = append(all, Refusal{
+			At: After(x.At.Sub(start)), Scope: budget.Scope(x.Scope), Window: string(x.Window), Enforced: x.Enforced, MaxBudget: x.Cap,
+		})
+	}
+	return all
 }
 
 func (r *Recorder) entity(b *explain.Budget, start time.Time) *Entity {
@@ -94,14 +147,18 @@ func (r *Recorder) entity(b *explain.Budget, start time.Time) *Entity {
 	if b.Scope == budget.Key && r.last.Team != "" {
 		e.Team = standIn(budget.Team)
 	}
+	if b.ExpiresAt != nil {
+		e.Expires = after(b.ExpiresAt)
+	}
+	e.Throttled = b.Throttled != nil && *b.Throttled
 	for _, w := range r.last.Budgets {
 		if w.Window != "" && w.Scope == b.Scope && w.MaxBudget != nil {
 			e.Windows = append(e.Windows, Window{Duration: string(w.Window), MaxBudget: *w.MaxBudget, ResetAt: after(w.ResetAt)})
 		}
 	}
 	points := r.points[budget.ID{Scope: b.Scope, Value: b.ID}]
-	limit, reset := points[0].maxBudget, *after(points[0].resetAt)
-	e.MaxBudget, e.ResetAt = &limit, &reset
+	limit, reset, blocked := points[0].maxBudget, *after(points[0].resetAt), points[0].blocked
+	e.MaxBudget, e.ResetAt, e.Blocked = &limit, &reset, blocked
 	for _, p := range points {
 		reading := Reading{At: After(p.At.Sub(start)), Reported: &Number{Word: unknown}, Counter: &Number{Word: absent}}
 		if p.Reported != nil {
@@ -116,9 +173,16 @@ func (r *Recorder) entity(b *explain.Budget, start time.Time) *Entity {
 				*reading.TTL = After(time.Duration(*p.TTL * float64(time.Second)))
 			}
 		}
+		if len(p.windows) > 0 {
+			reading.Windows = p.windows
+		}
 		if p.maxBudget != limit {
 			limit = p.maxBudget
 			reading.MaxBudget = &Number{USD: limit.USD, Word: limit.Word}
+		}
+		if p.blocked != blocked {
+			blocked = p.blocked
+			reading.Blocked = &p.blocked
 		}
 		if now := *after(p.resetAt); now != reset {
 			reset = now

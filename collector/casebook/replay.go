@@ -8,6 +8,8 @@ import (
 
 	"litellm_budget_exporter/collector/budget"
 	"litellm_budget_exporter/collector/judgement"
+	"litellm_budget_exporter/collector/refusals"
+	"litellm_budget_exporter/collector/sharing"
 )
 
 // Start is the virtual time at which every case starts.
@@ -15,11 +17,12 @@ var Start = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // What holds where a case does not say otherwise: the exporter's own defaults.
 const (
-	defaultCounters = 15 * time.Second
-	defaultWriteLag = 15 * time.Second
-	defaultUSD      = 0.01
-	defaultRatio    = 0.01
-	defaultTTL      = time.Minute // of a counter in LiteLLM
+	defaultInventory = time.Minute
+	defaultCounters  = 15 * time.Second
+	defaultWriteLag  = 15 * time.Second
+	defaultUSD       = 0.01
+	defaultRatio     = 0.01
+	defaultTTL       = time.Minute // of a counter in LiteLLM
 )
 
 // Replay is a case judged again.
@@ -28,8 +31,7 @@ type Replay struct {
 	Release  budget.Release
 	End      time.Time // of the last reading
 	Entities []*Replayed
-
-	FlushStalled bool // told of the fleet at some time
+	Told     map[budget.FleetCause]bool // of the fleet, at some time
 }
 
 // Replayed is one entity of a case judged again.
@@ -37,6 +39,7 @@ type Replayed struct {
 	Track    judgement.Track
 	Steps    []Step // after each reading
 	Episodes map[budget.Verdict]int
+	Refusals []refusals.Refusal // the newest first
 	expect   *Expect
 }
 
@@ -44,7 +47,9 @@ type Replayed struct {
 type Step struct {
 	At      time.Duration // from the start of the case
 	Entity  *budget.Entity
+	Row     *budget.Row
 	History []budget.Sample
+	Fleet   map[budget.FleetCause]bool // what holds of the whole fleet, by what was read up to now
 }
 
 // Seen is one reading of an entity as it goes to the judge: of its row, of its counters, or of both, the row first.
@@ -65,7 +70,7 @@ func (c *Case) Replay() *Replay {
 // ReplayThrough is Replay, with each reading as it comes back from somewhere that it was put into.
 func (c *Case) ReplayThrough(world func(Seen) Seen) *Replay {
 	j := judgement.New(c.params())
-	r := &Replay{Case: c, Release: budget.ReleaseOf(c.Release)}
+	r := &Replay{Case: c, Release: budget.ReleaseOf(c.Release), Told: map[budget.FleetCause]bool{}}
 	j.SetRelease(r.Release)
 	type event struct {
 		seen Seen
@@ -73,7 +78,7 @@ func (c *Case) ReplayThrough(world func(Seen) Seen) *Replay {
 	}
 	var events []event
 	for _, e := range c.Entities {
-		p := &Replayed{Episodes: map[budget.Verdict]int{}, expect: e.Expect}
+		p := &Replayed{Episodes: map[budget.Verdict]int{}, Refusals: e.refused(), expect: e.Expect}
 		r.Entities = append(r.Entities, p)
 		row := e.row()
 		for _, reading := range e.Readings {
@@ -82,13 +87,54 @@ func (c *Case) ReplayThrough(world func(Seen) Seen) *Replay {
 		}
 	}
 	slices.SortStableFunc(events, func(a, b event) int { return a.seen.At.Compare(b.seen.At) })
+	fleet := fleet{entities: len(c.Entities), floor: c.params().ToleranceUSD}
 	for _, e := range events {
-		e.of.take(j, world(e.seen))
-		r.End = e.seen.At
-		r.FlushStalled = r.FlushStalled || j.FlushStalled(r.End)
+		seen := world(e.seen)
+		fleet.take(e.of, seen)
+		e.of.take(j, seen)
+		r.End = seen.At
+		held := map[budget.FleetCause]bool{budget.FlushStalled: j.FlushStalled(r.End), budget.NoSharedCounters: fleet.missing()}
+		for cause, holds := range held {
+			r.Told[cause] = r.Told[cause] || holds
+		}
+		e.of.Steps[len(e.of.Steps)-1].Fleet = held
 	}
 	return r
 }
+
+// fleet takes all entities of a case for a fleet, to see whether it has any counters.
+type fleet struct {
+	entities int
+	floor    float64 // USD
+	watch    sharing.Watch
+
+	// The cycle of reading counters that is under way.
+	began   time.Time
+	counted map[*Replayed]bool
+	present bool
+}
+
+func (f *fleet) take(p *Replayed, s Seen) {
+	if s.RowRead {
+		f.watch.Row(p.Track.Row(), s.Row)
+	}
+	if s.Counter.State == budget.CounterUnread {
+		return
+	}
+	if len(f.counted) == 0 {
+		f.began, f.counted, f.present = s.At, map[*Replayed]bool{}, false
+	}
+	f.counted[p] = true
+	for _, c := range append(s.Windows, s.Counter) {
+		f.present = f.present || c.State == budget.CounterPresent
+	}
+	if len(f.counted) == f.entities {
+		f.watch.Cycle(f.began, true, f.present)
+		f.counted = nil
+	}
+}
+
+func (f *fleet) missing() bool { return f.watch.Missing(f.floor) }
 
 func (c *Case) params() judgement.Params {
 	p := judgement.Params{
@@ -120,7 +166,30 @@ func (p *Replayed) take(j *judgement.Judge, s Seen) {
 	after := j.Totals(s.Row.ID.Scope)
 	p.Episodes[budget.FalselyLocked] += int(after.FalselyLockedEpisodes - before.FalselyLockedEpisodes) //nolint:gosec // a handful
 	p.Episodes[budget.Bypassed] += int(after.BypassedEpisodes - before.BypassedEpisodes)                //nolint:gosec // a handful
-	p.Steps = append(p.Steps, Step{At: s.At.Sub(Start), Entity: p.Track.Entity()})
+	p.Steps = append(p.Steps, Step{At: s.At.Sub(Start), Entity: p.Track.Entity(), Row: p.Track.Row(), History: p.Track.Samples()})
+}
+
+// refused is the entity's refused requests, the newest first.
+func (e *Entity) refused() []refusals.Refusal {
+	var all []refusals.Refusal
+	for _, r := range e.Refusals {
+		refused := refusals.Refusal{At: Start.Add(r.At.Duration), Scope: r.Scope, Window: r.Window}
+		switch r.Scope {
+		case e.Scope:
+			refused.ID = e.ID
+		case budget.Team:
+			refused.ID = e.Team
+		}
+		if r.Enforced != nil {
+			refused.Enforced = budget.Some(*r.Enforced)
+		}
+		if r.MaxBudget != nil {
+			refused.Cap = budget.Some(*r.MaxBudget)
+		}
+		all = append(all, refused)
+	}
+	slices.SortStableFunc(all, func(a, b refusals.Refusal) int { return b.At.Compare(a.At) })
+	return all
 }
 
 // row is the entity's row as it is at the start, before anything was read.
@@ -242,7 +311,7 @@ func (r *Replay) Check() error {
 			wrong = append(wrong, fmt.Errorf("%s %s: %w", id.Scope, id.Value, err))
 		}
 	}
-	if want := r.Case.FleetCause; want == budget.FlushStalled && !r.FlushStalled {
+	if want := r.Case.FleetCause; want != "" && !r.Told[want] {
 		wrong = append(wrong, fmt.Errorf("%s is never told of the fleet", want))
 	}
 	return errors.Join(wrong...)

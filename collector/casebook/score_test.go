@@ -73,13 +73,18 @@ func TestScore(t *testing.T) {
 	for _, c := range budget.Causes {
 		scores[c] = &score{}
 	}
-	hasty := 0
+	hasty, fleets := 0, map[budget.FleetCause]int{}
 	all := cases(t)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		c := all[name]
 		r := c.Replay()
-		if r.FlushStalled && c.FleetCause != budget.FlushStalled {
-			t.Errorf("%s: the fleet's flush is called stalled", name)
+		for _, cause := range budget.FleetCauses {
+			if r.Told[cause] && c.FleetCause != cause {
+				t.Errorf("%s: %s is told of the fleet", name, cause)
+			}
+			if c.FleetCause == cause {
+				fleets[cause]++
+			}
 		}
 		for i, e := range c.Entities {
 			want, got := e.Expect.Cause, told(r.Entities[i])
@@ -122,6 +127,11 @@ func TestScore(t *testing.T) {
 		fmt.Fprintf(&table, "%-18s %6d %6d %6d %10.2f %7.2f\n", label, s.right, s.wrong, s.missed, s.precision(), s.recall())
 		if s.right == 0 {
 			t.Errorf("there is no case of %s", label)
+		}
+	}
+	for _, cause := range budget.FleetCauses {
+		if fleets[cause] == 0 {
+			t.Errorf("there is no case of %s", cause)
 		}
 	}
 	t.Logf("\n%stold too early: %d", &table, hasty)

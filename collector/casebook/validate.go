@@ -17,8 +17,8 @@ func (c *Case) validate() error {
 		return errors.New("title is missing")
 	case len(c.Entities) == 0:
 		return errors.New("entities: there is none")
-	case c.FleetCause != "" && c.FleetCause != budget.FlushStalled:
-		return fmt.Errorf("fleet_cause is %q; only %s can be told from a case", c.FleetCause, budget.FlushStalled)
+	case c.FleetCause != "" && !slices.Contains(budget.FleetCauses, c.FleetCause):
+		return fmt.Errorf("fleet_cause is %q; take one of %q", c.FleetCause, budget.FleetCauses)
 	}
 	for name, s := range map[string]Span{
 		"intervals.inventory": c.Intervals.Inventory, "intervals.counters": c.Intervals.Counters, "tolerance.write_lag": c.Tolerance.WriteLag,
@@ -72,6 +72,11 @@ func (e *Entity) validate() error {
 			return fmt.Errorf("readings: at %s: it comes after one at %s", r.At, last)
 		}
 		last = r.At.Duration
+	}
+	for _, r := range e.Refusals {
+		if r.At.Never {
+			return errors.New("refusals: at must be a time")
+		}
 	}
 	if e.Expect != nil {
 		if err := e.Expect.validate(); err != nil {

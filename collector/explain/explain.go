@@ -36,10 +36,19 @@ type Entity struct {
 	Refusals []refusals.Refusal // of its last requests, the newest first; none where LiteLLM's log is not read
 }
 
+// Reading is how often both sides are read, and what is taken for normal.
+type Reading struct {
+	Inventory, Counters time.Duration // intervals
+	ToleranceUSD        float64
+	ToleranceRatio      float64
+	WriteLag            time.Duration // in force: as measured, and never less than assumed
+}
+
 // Input is what an explanation is made of.
 type Input struct {
 	Snapshot   *budget.Snapshot
 	Deployment Deployment
+	Reading    Reading
 	Asked      Entity
 	Team       *Entity // of a key: its team; nil where it has none, or it is not read
 }
@@ -74,6 +83,18 @@ type Explanation struct {
 	NotRead  []string     `json:"not_read"` // scopes of further budgets that can refuse the next request
 	Refusals []Refusal    `json:"refusals"` // of its last requests, as LiteLLM logged them; the newest first
 	Problems []string     `json:"problems"` // what keeps the explanation from being whole
+
+	FleetCauses []budget.FleetCause `json:"fleet_causes"` // what is wrong with the whole fleet
+	Read        Read                `json:"reading"`
+}
+
+// Read is how often both sides are read, and what is taken for normal, as far as that is the same for all.
+type Read struct {
+	Inventory      float64 `json:"inventory_seconds"`
+	Counters       float64 `json:"counters_seconds"`
+	ToleranceUSD   float64 `json:"tolerance_usd"`
+	ToleranceRatio float64 `json:"tolerance_ratio"`
+	WriteLag       float64 `json:"write_lag_seconds"` // as measured, and never less than assumed
 }
 
 // LiteLLM is the release in use.
@@ -112,6 +133,9 @@ type Budget struct {
 	Text    string  `json:"text"` // what the two numbers come to
 
 	// Of an entity's own budget only.
+	Blocked           *bool      `json:"blocked"`
+	ExpiresAt         *time.Time `json:"expires_at"`
+	Throttled         *bool      `json:"throttled"` // slowed down rather than refused
 	Verdict           Name       `json:"verdict"`
 	FalselyLockedLast *time.Time `json:"falsely_locked_last"`
 	BypassedLast      *time.Time `json:"bypassed_last"`
@@ -191,6 +215,17 @@ func Explain(in Input) *Explanation {
 		NotRead:  notRead(e, in.Team != nil),
 		Refusals: refused(in.Asked.Refusals),
 		Problems: problems(s),
+
+		FleetCauses: []budget.FleetCause{},
+		Read: Read{
+			in.Reading.Inventory.Seconds(), in.Reading.Counters.Seconds(),
+			in.Reading.ToleranceUSD, in.Reading.ToleranceRatio, in.Reading.WriteLag.Seconds(),
+		},
+	}
+	for _, c := range budget.FleetCauses {
+		if s.FleetCauses[c] {
+			x.FleetCauses = append(x.FleetCauses, c)
+		}
 	}
 	own := subject{in, in.Asked}
 	budgets := []*Budget{own.budget()}
@@ -241,7 +276,12 @@ func problems(s *budget.Snapshot) []string {
 			found = append(found, source.text+" cannot be read: "+state.Problem)
 		}
 	}
-	if s.FleetCauses[budget.NoSharedCounters] {
+	switch {
+	case !s.FleetCauses[budget.NoSharedCounters]:
+	case !s.Release.Rules.Counters:
+		found = append(found, "There is no counter of anybody in this Redis: LiteLLM keeps none before 1.83.3, and enforces the reported spend, up to a "+
+			"minute old in the memory of each proxy.")
+	default:
 		found = append(found, "There is no counter of anybody in this Redis although spend rises: it is the wrong Redis, database or namespace, or "+
 			"LiteLLM has no Redis for its counters. What each proxy keeps in its own memory cannot be seen.")
 	}
@@ -254,14 +294,16 @@ func problems(s *budget.Snapshot) []string {
 
 // notRead lists the scopes of which further budgets can refuse the next request, and are not read.
 func notRead(e *budget.Entity, teamRead bool) []string {
-	scopes := []string{"team_member", "user", "organization", "project", "tag", "end_user", "model_access_group", "per_model", "global_proxy"}
+	scopes := []string{"user", "organization", "project", "tag", "end_user", "model_access_group", "per_model", "global_proxy"}
 	switch {
 	case e.ID.Scope == budget.Team:
-		return append([]string{"key"}, scopes...)
-	case e.Names.TeamID != "" && !teamRead:
-		return append([]string{"team"}, scopes...)
+		return append([]string{"key", "team_member"}, scopes...)
+	case e.Names.TeamID == "":
+		return scopes
+	case !teamRead:
+		return append([]string{"team", "team_member"}, scopes...)
 	}
-	return scopes
+	return append([]string{"team_member"}, scopes...)
 }
 
 // subject is one entity whose budgets are explained.
@@ -304,6 +346,9 @@ func (s subject) budget() *Budget {
 		Normal:            s.normal(),
 		Remedies:          []Remedy{},
 		History:           points(s.History),
+	}
+	if r := s.Row; r != nil {
+		b.Blocked, b.Throttled, b.ExpiresAt = &r.Blocked, &r.Throttled, moment(r.Expires)
 	}
 	b.Outcome = s.outcome(e.Cap, e.Enforced, e.Reported, false)
 	b.Text = s.text(b)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -59,7 +60,8 @@ func accused(e *budget.Entity, v budget.Verdict, c budget.Cause, confidence floa
 func locked() *budget.Entity {
 	e := accused(entity(budget.Key, hash, "checkout-prod", capOf(10), 3.536, 10.607), budget.FalselyLocked, budget.ReseedMultiple, 0.95,
 		budget.Evidence{Name: "divergence_usd", Value: 7.071}, budget.Evidence{Name: "enforced_by_reported", Value: 10.607 / 3.536},
-		budget.Evidence{Name: "copies", Value: 3}, budget.Evidence{Name: "reported_at_seed_usd", Value: 3.5355},
+		budget.Evidence{Name: "copies", Value: 3}, budget.Evidence{Name: "measured_copies", Value: 10.607 / 3.5355},
+		budget.Evidence{Name: "reported_at_seed_usd", Value: 3.5355}, budget.Evidence{Name: "counter_at_seed_usd", Value: 10.607},
 		budget.Evidence{Name: "seconds_since_seed", Value: 95})
 	e.Names.TeamID, e.Names.TeamAlias = "team-storefront", "Storefront"
 	e.FalselyLockedLast = budget.Some(now.Add(-time.Second))
@@ -151,7 +153,33 @@ func TestGolden(t *testing.T) {
 			if err := json.Unmarshal(form, &again); err != nil || !reflect.DeepEqual(&again, x) {
 				t.Errorf("it does not come back from its JSON form: %v\n%+v\n%+v", err, again, *x)
 			}
+			listsAreLists(t, name, reflect.ValueOf(x))
 		})
+	}
+}
+
+// listsAreLists finds a list that is null in JSON where it is empty: null is unknown.
+func listsAreLists(t *testing.T, path string, v reflect.Value) {
+	t.Helper()
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			listsAreLists(t, path, v.Elem())
+		}
+	case reflect.Slice:
+		if v.IsNil() {
+			t.Errorf("%s is null", path)
+		}
+		for i := range v.Len() {
+			listsAreLists(t, path, v.Index(i))
+		}
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			return
+		}
+		for i := range v.NumField() {
+			listsAreLists(t, path+"."+v.Type().Field(i).Name, v.Field(i))
+		}
 	}
 }
 
@@ -237,6 +265,68 @@ func TestBlockedIsNoBudget(t *testing.T) {
 		x := Explain(in)
 		if x.Next.Outcome != Refused || !strings.Contains(x.Next.Text, name) || x.Next.Status != nil {
 			t.Errorf("%s: %+v", name, x.Next)
+		}
+		if !strings.Contains(x.Summary, name) {
+			t.Errorf("%s: the summary is %q", name, x.Summary)
+		}
+		for _, b := range x.Budgets {
+			if concerned := strings.Contains(name, string(b.Scope)); concerned != (b.Outcome == Refused) {
+				t.Errorf("%s: the budget of the %s is told as %s", name, b.Scope, b.Outcome)
+			}
+		}
+	}
+}
+
+// TestReseedIsToldAsSeen words the same cause by what was seen of it: how the counter came back, a jump of one that was
+// there, or nothing but a multiple.
+func TestReseedIsToldAsSeen(t *testing.T) {
+	copies := budget.Evidence{Name: "copies", Value: 2}
+	for name, c := range map[string]struct {
+		evidence []budget.Evidence
+		want     string
+		never    []string
+	}{
+		"it came back": {[]budget.Evidence{copies, {Name: "counter_at_seed_usd", Value: 12}}, "It was gone and came back like that", []string{"Between two readings"}},
+		"it jumped":    {[]budget.Evidence{copies, {Name: "jump_usd", Value: 6}}, "Between two readings the counter rose by 6.00 at once", []string{"for a moment", "was gone and came back"}},
+		"one look":     {[]budget.Evidence{copies}, "holds 2 copies of the row's spend, as it does when", []string{"It was gone and came back", "Between two readings"}},
+	} {
+		e := accused(entity(budget.Key, hash, "", capOf(10), 6, 12), budget.FalselyLocked, budget.ReseedMultiple, 0.8, c.evidence...)
+		text := Explain(Input{Snapshot: snapshot("1.84.0"), Deployment: deployment, Asked: Entity{Entity: e}}).Budgets[0].Cause.Text
+		if !strings.Contains(text, c.want) {
+			t.Errorf("%s: %s", name, text)
+		}
+		for _, never := range c.never {
+			if strings.Contains(text, never) {
+				t.Errorf("%s: it says %q: %s", name, never, text)
+			}
+		}
+	}
+}
+
+// TestAffectedReleasesGoWithTheTable has what is said of the releases that suffer not end before one that does.
+func TestAffectedReleasesGoWithTheTable(t *testing.T) {
+	newest := snapshot("1.109.1").Release
+	for c, k := range known {
+		if affected := budget.Affected(newest.Version, c); affected.Value && !regexp.MustCompile(`and later|later when|always, later|\ball\b|\bany\b|1\.109\.1`).MatchString(k.releases) {
+			t.Errorf("%s: %s suffers from it, and it is said of %s", c, newest.Version, k.releases)
+		}
+	}
+}
+
+func TestRefusalIsToldWithoutAmountsWhereThereAreNone(t *testing.T) {
+	if got := (Refusal{At: now, Scope: "key", ID: "x"}).Text(); got != "refused at 2026-03-01 12:00:00 UTC by the budget of key x." {
+		t.Error(got)
+	}
+}
+
+// TestReleasesWithoutCountersHaveNone has no Redis be looked for where the release counts in none.
+func TestReleasesWithoutCountersHaveNone(t *testing.T) {
+	for release, want := range map[string]string{"1.82.6": "LiteLLM keeps none before 1.83.3", "1.84.0": "the wrong Redis, database or namespace"} {
+		s := snapshot(release)
+		s.FleetCauses = map[budget.FleetCause]bool{budget.NoSharedCounters: true}
+		x := Explain(Input{Snapshot: s, Deployment: deployment, Asked: Entity{Entity: entity(budget.Key, hash, "", capOf(10), 3, 3)}})
+		if len(x.Problems) != 1 || !strings.Contains(x.Problems[0], want) || !slices.Equal(x.FleetCauses, []budget.FleetCause{budget.NoSharedCounters}) {
+			t.Errorf("%s: %q, %v", release, x.Problems, x.FleetCauses)
 		}
 	}
 }

@@ -41,25 +41,28 @@ var known = map[budget.Cause]knowledge{
 	budget.ReseedMultiple: {
 		text: func(e evidence) string {
 			if _, jumped := e["jump_usd"]; jumped {
-				return "LiteLLM could not read the counter for a moment, took it for absent, and added what the row said to what was there."
+				return e.about("jump_usd", "Between two readings the counter rose by %s at once, about what the row said: LiteLLM added the row's spend to it, "+
+					"as this release does when it finds no counter, or cannot read it.", Amount, "")
 			}
-			return e.about("copies", "The counter holds %s. It had expired; worker processes that found none at the same moment "+
-				"each added what the row said, where one of them should have set it.",
-				func(n float64) string { return plural(n, "copy of the row's spend", "copies of the row's spend") },
-				"The counter holds the row's spend several times: worker processes that found none at the same moment each added it.")
+			holds := e.about("copies", "The counter holds %s", func(n float64) string { return plural(n, "copy of the row's spend", "copies of the row's spend") },
+				"The counter holds the row's spend several times")
+			if _, seen := e["counter_at_seed_usd"]; seen {
+				return holds + ". It was gone and came back like that: worker processes that found none at the same moment each added what the row said, where one of them should have set it."
+			}
+			return holds + ", as it does when it was gone, and worker processes that found none at the same moment each added what the row said, where one of them should have set it."
 		},
 		releases: "1.83.14, 1.84.0, 1.85.0 and 1.86.0 to 1.86.2; not 1.84.1 and later of its line, 1.86.3, and 1.87.5 and later",
 		issues:   []int{27735, 28247, 28248, 28283, 28590},
-		remedies: []remedy{letExpire, deleteCounter, raiseCap, upgrade("1.87.5 (or 1.84.1, 1.86.3 of their lines)")},
+		remedies: []remedy{letExpire, deleteCounter, raiseCap, upgrade("1.87.5", "(and in 1.84.1 and 1.86.3 of their lines) one worker sets the counter, and the others leave it as it is")},
 	},
 	budget.StaleAfterReset: {
 		text: func(e evidence) string {
 			return e.about("reported_before_reset_usd", "The budget was reset, when the row stood at %s, but not the counter: it still holds what was spent before.",
 				Amount, "The budget was reset, but not the counter: it still holds what was spent before.")
 		},
-		releases: "a reset by the scheduled job whose write to Redis failed: up to 1.102.4, time windows in all; /key/…/reset_spend: up to 1.88.0, time windows up to 1.99.4",
+		releases: "the scheduled job: up to 1.102.4, when its write to Redis failed; /key/…/reset_spend: up to 1.88.0 always, later when its write to Redis failed",
 		issues:   []int{28961, 29576, 29694, 30001, 30002, 38686, 39726, 39729, 40940},
-		remedies: []remedy{deleteCounter, letExpire, resetSpend, raiseCap, longerTimeout, upgrade("1.103.11")},
+		remedies: []remedy{deleteCounter, letExpire, resetSpend, raiseCap, longerTimeout, upgrade("1.103.11", "the scheduled job deletes the counter, and says so in the log when it cannot")},
 	},
 	budget.ResetUndone: {
 		text:     said("The budget was reset and the counter with it, and then a worker that still held what was spent before raised the counter back to that."),
@@ -69,11 +72,11 @@ var known = map[budget.Cause]knowledge{
 	},
 	budget.ManualSpendEdit: {
 		text: func(e evidence) string {
-			return e.about("edit_usd", "Somebody changed the reported spend by %s through the API or in the database. LiteLLM leaves the counter as it was until it expires.",
+			return e.about("edit_usd", "The reported spend was changed by %s at once, through the API or in the database, and the counter did not follow: it keeps its value until it expires.",
 				func(v float64) string { return signed(&v) },
-				"Somebody changed the reported spend through the API or in the database. LiteLLM leaves the counter as it was until it expires.")
+				"The reported spend was changed at once, through the API or in the database, and the counter did not follow: it keeps its value until it expires.")
 		},
-		releases: "keys: up to 1.88.0, and 1.90 with a namespace; teams: all",
+		releases: "teams, and edits in the database: all; keys: up to 1.88.0, 1.90 with a namespace, later when the write to Redis failed",
 		issues:   []int{30776, 30785},
 		remedies: []remedy{letExpire, deleteCounter},
 	},
@@ -91,7 +94,7 @@ var known = map[budget.Cause]knowledge{
 			"Requests that were cancelled or lost with their proxy do that."),
 		releases: "1.84.0 and later, if a proxy is killed; cancelled requests: up to 1.88.0; refused realtime sessions: up to 1.99.4; routes that log no cost: up to 1.103.11",
 		issues:   []int{27639, 30330, 30519, 30522, 35569, 39851},
-		remedies: []remedy{letExpire, deleteCounter, raiseCap, noReservations, upgrade("1.104.0")},
+		remedies: []remedy{letExpire, deleteCounter, raiseCap, noReservations, upgrade("1.104.0", "only a proxy that dies with requests in flight leaks")},
 	},
 	budget.DoubleApply: {
 		text:     said("The counter rises by more than is spent, at the pace of the spending: costs are added twice, as when the Redis client sends an increment again after a timeout although Redis had taken it."),
@@ -107,13 +110,13 @@ var known = map[budget.Cause]knowledge{
 		},
 		releases: "up to 1.88.0; from 1.90.0 on the next request raises a counter below its cap, except where there is no cap",
 		issues:   []int{30684},
-		remedies: []remedy{block, deleteCounter, upgrade("1.90.0")},
+		remedies: []remedy{block, deleteCounter, upgrade("1.90.0", "the next request raises a counter that is below its cap and below the row")},
 		low:      true,
 	},
 	budget.CounterRestart: {
 		text:     said("The counter comes back near 0 about every minute: this release lets it expire a minute after its first write, and then adds to nothing."),
 		releases: "1.83.3 to 1.83.14",
-		remedies: []remedy{block, deleteCounter, upgrade("1.84.1")},
+		remedies: []remedy{block, deleteCounter, upgrade("1.84.1", "every write renews the counter's life, and one that is gone begins from the row")},
 		low:      true,
 	},
 	budget.GhostRefund: {
@@ -126,14 +129,14 @@ var known = map[budget.Cause]knowledge{
 		text:     said("Cost reached the row that never reached the counter."),
 		releases: "1.90.0 to 1.101.6, when a counter is gone at the end of a request; 1.103.11 and later, after trouble with Redis",
 		issues:   []int{30039, 35570},
-		remedies: []remedy{block, deleteCounter, upgrade("1.102.4")},
+		remedies: []remedy{block, deleteCounter, upgrade("1.102.4", "no cost is dropped at the end of a request")},
 		low:      true,
 	},
 	budget.Immortal: {
 		text:     said("The counter has no end of life. LiteLLM writes a value and its expiry in two steps and was cut off between them; only the next write would give it one, and nothing writes to a counter that refuses everything."),
-		releases: "1.84.0 to 1.101.6; hardly from 1.102.4 on",
+		releases: "1.83.3 to 1.101.6; hardly from 1.102.4 on",
 		issues:   []int{40715, 40956},
-		remedies: []remedy{giveLife, deleteCounter, upgrade("1.102.4")},
+		remedies: []remedy{giveLife, deleteCounter, upgrade("1.102.4", "value and expiry are written in one step")},
 	},
 	budget.Negative: {
 		text: func(e evidence) string {
@@ -144,10 +147,10 @@ var known = map[budget.Cause]knowledge{
 		},
 		releases: "the counter: 1.84.0 to 1.101.6; the row: 1.103.11 to 1.108.5, and 1.109.1",
 		issues:   []int{30330},
-		remedies: []remedy{deleteCounter, setSpend, upgrade("1.108.6")},
+		remedies: []remedy{setSpend, deleteCounter, upgrade("1.102.4", "the counter does not go below 0 (the row can: avoid 1.103.11 to 1.108.5 and 1.109.1)")},
 	},
 	budget.Unexplained: {
-		text:     said("No known failure mode explains it by what was seen so far. A longer history tells more: ask a running exporter (explain --exporter), or follow it with --watch."),
+		text:     said("No known failure mode explains it by what was seen so far."),
 		releases: "not known",
 		remedies: []remedy{letExpire, block, deleteCounter, raiseCap, record},
 	},
@@ -163,7 +166,7 @@ func (s subject) cause() *Cause {
 	}
 	c := &Cause{
 		Name: e.Cause, Confidence: e.Confidence, Evidence: found,
-		Text: k.text(found), Releases: k.releases, Issues: slices.Concat([]int{}, k.issues),
+		Text: k.text(found), Releases: k.releases, Issues: append([]int{}, k.issues...),
 	}
 	if affected := budget.Affected(s.release().Version, e.Cause); affected.Known {
 		c.Affected = &affected.Value
@@ -194,7 +197,7 @@ func (s subject) candidates() string {
 	if len(names) == 0 {
 		return ""
 	}
-	return " What can leave a counter " + side + " its row in this release: " + list(names) + "; none of them was seen to begin."
+	return " What can leave a counter " + side + " its row in this release: " + list(names) + ". None of them was seen to begin."
 }
 
 // Sure says in words how sure a cause is.
@@ -207,7 +210,7 @@ func (c *Cause) Sure() string {
 		return "almost certain, " + percent
 	case c.Confidence >= 0.7:
 		return "likely, " + percent
-	case c.Confidence >= 0.5:
+	case c.Confidence > 0.5:
 		return "more likely than not, " + percent
 	}
 	return "a guess, " + percent
@@ -226,7 +229,7 @@ func (c *Cause) Numbers() string {
 		case strings.HasSuffix(name, "_usd"):
 			texts = append(texts, words(strings.TrimSuffix(name, "_usd"))+" "+Amount(v))
 		default:
-			texts = append(texts, words(strings.Replace(name, "_by_", " / ", 1))+" "+strconv.FormatFloat(math.Round(v*1000)/1000, 'f', -1, 64))
+			texts = append(texts, words(strings.Replace(name, "_by_", " / ", 1))+" "+strconv.FormatFloat(math.Round(v*1e4)/1e4, 'f', -1, 64))
 		}
 	}
 	return strings.Join(texts, "; ")

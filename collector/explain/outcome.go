@@ -3,7 +3,6 @@ package explain
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
@@ -19,23 +18,11 @@ var statuses = []struct {
 // status is the HTTP status of a refusal by budget; unknown where the release is.
 func status(r budget.Release) *int {
 	for _, s := range statuses {
-		if since(r, s.since) {
+		if r.AtLeast(s.since) {
 			return &s.status
 		}
 	}
 	return nil
-}
-
-var numbered = regexp.MustCompile(`^v?\d+\.\d+\.\d+`)
-
-// since says that the release in use is known to be the given one or newer.
-func since(r budget.Release, version string) bool {
-	return numbered.MatchString(r.Version) && budget.CompareVersions(r.Version, version) >= 0
-}
-
-// before says that the release in use is known to be older than the given one.
-func before(r budget.Release, version string) bool {
-	return numbered.MatchString(r.Version) && budget.CompareVersions(r.Version, version) < 0
 }
 
 // refusesAt says whether a spend is refused under a cap. A key's budget, and every time window, refuses at the cap. A
@@ -43,15 +30,18 @@ func before(r budget.Release, version string) bool {
 // without any spend pass.
 func (s subject) refusesAt(spend float64, limit budget.Cap, window bool) bool {
 	above := s.Entity.Entity.ID.Scope == budget.Team && !window
-	if above && (limit.BlocksByIntent() || before(s.release(), "1.84.0")) {
+	if above && (limit.BlocksByIntent() || s.release().OlderThan("1.84.0")) {
 		return spend > limit.High
 	}
 	return limit.ReachedBy(spend)
 }
 
-// outcome is what the next request meets at a budget.
+// outcome is what the next request meets at a budget. At that of what is blocked or expired it is refused, whatever is
+// left.
 func (s subject) outcome(limit budget.Cap, enforced, reported budget.Optional[float64], window bool) Outcome {
 	switch {
+	case !window && disabled(&s.Entity, s.in.Snapshot.At) != "":
+		return Refused
 	case limit.State == budget.CapUnlimited:
 		return NoLimit
 	case limit.State == budget.CapUnknown || !enforced.Known:
@@ -84,7 +74,7 @@ func nextRequest(x *Explanation, in Input) NextRequest {
 			n.Text = fmt.Sprintf("It is refused by the budget of %s: %s", n.By, n.refusal(in.Snapshot.Release, b))
 			return n
 		case b.Outcome == Unknown && n.Outcome != Unknown:
-			n = NextRequest{Outcome: Unknown, Text: "Whether it is admitted cannot be told: of " + b.Title() + " the cap or what LiteLLM enforces is not known."}
+			n = NextRequest{Outcome: Unknown, Text: "Whether it is admitted cannot be told: " + b.doubt()}
 		case n.Outcome == Admitted && (b.Outcome == Slowed || b.Outcome == Over):
 			n.Outcome = b.Outcome
 		}
@@ -98,6 +88,17 @@ func nextRequest(x *Explanation, in Input) NextRequest {
 		Slowed:   "It is slowed down rather than refused, if LiteLLM's budget_exceeded_throttle_percentage is set.",
 	}[n.Outcome]
 	return n
+}
+
+// doubt says what is not known of a budget.
+func (b *Budget) doubt() string {
+	switch {
+	case b.Cap == "unknown":
+		return "the cap of " + b.Title() + " is not known."
+	case b.Cap == "known" && b.MaxBudget == nil:
+		return "the cap of " + b.Title() + " has a temporary increase, and when that expires cannot be told to the hour."
+	}
+	return "what LiteLLM enforces of " + b.Title() + " is not known."
 }
 
 // refusal is what LiteLLM answers.
@@ -192,15 +193,16 @@ func left(b *Budget) string {
 	return Amount(*b.MaxBudget - *b.Reported)
 }
 
-// windowText says what the budget of a time window comes to.
+// windowText says what the budget of a time window comes to. Of its counter nothing but the last reading is kept.
 func windowText(b *Budget) string {
+	const notTold = "What was spent in it is in no API, and of its counter only the last reading is kept."
 	switch {
 	case b.Outcome == Refused:
-		return "Out of budget, by the number that LiteLLM enforces. What it really spent in this time is in no API."
+		return "Out of budget, by the number that LiteLLM enforces. " + notTold
 	case b.Counter.State == "absent":
-		return "No counter: what LiteLLM will enforce is not known before the next request. What it spent is in no API."
+		return "There is no counter that could be read: what LiteLLM will enforce is not known before the next request. " + notTold
 	}
-	return "What it really spent in this time is in no API."
+	return notTold
 }
 
 // normal lists what the two numbers show that is no failure.

@@ -6,7 +6,6 @@ import (
 	"math"
 	"net"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -22,9 +21,9 @@ func (s subject) remedies(b *Budget) []Remedy {
 	found := []Remedy{}
 	for _, make := range known[s.Entity.Entity.Cause].remedies {
 		if r, ok := make(s, b); ok {
-			r.First = slices.Concat([]string{}, r.First)
-			r.Commands = slices.Concat([]string{}, r.Commands)
-			r.SideEffects = slices.Concat([]string{}, r.SideEffects)
+			r.First = append([]string{}, r.First...) // none is [] in JSON, for null is unknown
+			r.Commands = append([]string{}, r.Commands...)
+			r.SideEffects = append([]string{}, r.SideEffects...)
 			found = append(found, r)
 		}
 	}
@@ -52,7 +51,7 @@ func letExpire(s subject, b *Budget) (Remedy, bool) {
 	if s.additive() {
 		r.First = append(r.First, upper(oneFirst)+".")
 	}
-	if !before(s.release(), "1.104.0") {
+	if !s.release().OlderThan("1.104.0") {
 		r.SideEffects = append(r.SideEffects, "From 1.104.0 on a request in flight renews the counter's life every 30 s: wait until all are answered (request_timeout at most).")
 	}
 	r.Commands = s.redis(b.Counter.Name, "PTTL")
@@ -75,12 +74,12 @@ func deleteCounter(s subject, b *Budget) (Remedy, bool) {
 	if s.in.Snapshot.FleetCauses[budget.FlushStalled] {
 		r.First = append(r.First, "Mend the stalled flush: until the row has what was spent, a counter begun from it lets through what should be refused.")
 	}
-	if before(version, "1.84.0") {
+	if version.OlderThan("1.84.0") {
 		r.SideEffects = append(r.SideEffects, "Each proxy may go by the old value in its memory for up to 60 s.")
 	}
-	if !before(version, "1.84.0") {
+	if !version.OlderThan("1.84.0") {
 		text := "Requests in flight settle their reservations against the new counter, which can leave it too low by as much"
-		if !before(version, "1.90.0") {
+		if !version.OlderThan("1.90.0") {
 			text += "; the next request raises it again"
 		}
 		r.SideEffects = append(r.SideEffects, text+".")
@@ -160,7 +159,7 @@ func resetSpend(s subject, b *Budget) (Remedy, bool) {
 		Commands:    []string{s.curl("POST", "/key/"+url.PathEscape(e.ID.Value)+"/reset_spend", map[string]any{"reset_to": 0})},
 		Changes:     "Row and counter become 0.",
 		SideEffects: []string{"The " + amountOf(b.Reported) + " that were spent since the reset are forgotten.", "LiteLLM answers success even where Redis refused the write: look at the counter afterwards."},
-	}, e.ID.Scope == budget.Key && since(s.release(), "1.90.0")
+	}, e.ID.Scope == budget.Key && s.release().AtLeast("1.90.0")
 }
 
 func setSpend(s subject, b *Budget) (Remedy, bool) {
@@ -170,7 +169,7 @@ func setSpend(s subject, b *Budget) (Remedy, bool) {
 		Commands: []string{s.update(map[string]any{"spend": 0})},
 		Changes:  "The row becomes 0; put what was really spent in its place, if you know it.",
 	}
-	if !since(s.release(), "1.91.0") || e.ID.Scope == budget.Team {
+	if !s.release().AtLeast("1.91.0") || e.ID.Scope == budget.Team {
 		r.SideEffects = append(r.SideEffects, "The counter is not touched: delete it afterwards.")
 	}
 	return r, b.Reported != nil && *b.Reported < 0
@@ -216,7 +215,7 @@ func noReservations(s subject, _ *Budget) (Remedy, bool) {
 		Title:       "Turn reservations off",
 		Changes:     "general_settings.disable_budget_reservation: true in LiteLLM's configuration, and a restart: nothing is reserved, so nothing leaks or pins a counter.",
 		SideEffects: []string{"Requests that run side by side can overshoot a cap."},
-	}, !before(s.release(), "1.87.5") && !(since(s.release(), "1.88.0") && before(s.release(), "1.90.0"))
+	}, !s.release().OlderThan("1.87.5") && !(s.release().AtLeast("1.88.0") && s.release().OlderThan("1.90.0"))
 }
 
 func longerTimeout(s subject, _ *Budget) (Remedy, bool) {
@@ -224,21 +223,17 @@ func longerTimeout(s subject, _ *Budget) (Remedy, bool) {
 		Title:       "Give Redis longer to answer",
 		Changes:     "REDIS_SOCKET_TIMEOUT=5 in LiteLLM's environment, and a restart: it is 0.1 s otherwise, and a call that takes longer counts as failed.",
 		SideEffects: []string{"A Redis that hangs makes requests wait for as long."},
-	}, before(s.release(), "1.108.5")
+	}, s.release().OlderThan("1.108.5")
 }
 
-// upgrade is to a release that does not suffer from the cause; worth a word where the one in use may.
-func upgrade(to string) remedy {
+// upgrade is to the first release that does better at the cause; worth a word where the one in use may be older.
+func upgrade(to, better string) remedy {
 	return func(s subject, _ *Budget) (Remedy, bool) {
-		r := Remedy{
-			Title:   "Upgrade LiteLLM",
-			Changes: "It does not happen from " + to + " on, by what was read of those releases.",
-		}
-		if before(s.release(), "1.104.0") {
+		r := Remedy{Title: "Upgrade LiteLLM", Changes: "From " + to + " on " + better + "."}
+		if s.release().OlderThan("1.104.0") {
 			r.SideEffects = []string{"From 1.104.0 on refusals are answered with 422: clients that retry on 429 stop retrying."}
 		}
-		first, _, _ := strings.Cut(to, " ")
-		return r, before(s.release(), first)
+		return r, s.release().OlderThan(to)
 	}
 }
 

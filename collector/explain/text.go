@@ -96,9 +96,14 @@ func (t *text) paragraph(mark, words string) {
 // table writes all budgets side by side.
 func (t *text) table(budgets []*Budget) {
 	table := tabwriter.NewWriter(t, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "budget\treported\tenforced\tcap\tdivergence\tcounter lives\tnext request\t")
+	widest := len("budget")
 	for _, b := range budgets {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", b.Label(), b.ReportedText(), b.EnforcedText(), b.CapText(), b.DivergenceText(), b.LifeText(), words(string(b.Outcome)))
+		widest = max(widest, utf8.RuneCountInString(b.Label()))
+	}
+	label := func(text string) string { return fmt.Sprintf("%-*s", widest, text) } // the one column that is no number
+	fmt.Fprintln(table, label("budget")+"\treported\tenforced\tcap\tdivergence\tcounter lives\tnext request\t")
+	for _, b := range budgets {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", label(b.Label()), b.ReportedText(), b.EnforcedText(), b.CapText(), b.DivergenceText(), b.LifeText(), words(string(b.Outcome)))
 	}
 	_ = table.Flush() // a strings.Builder takes everything
 }
@@ -234,6 +239,9 @@ func (r Refusal) Text() string {
 		if r.ID != "" {
 			whose += " " + shortened(string(r.ID))
 		}
+	}
+	if r.Enforced == nil && r.Cap == nil {
+		return fmt.Sprintf("refused at %s by %s.", clock(r.At), whose)
 	}
 	return fmt.Sprintf("refused at %s by %s, at %s of %s.", clock(r.At), whose, amountOf(r.Enforced), amountOf(r.Cap))
 }
