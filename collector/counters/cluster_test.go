@@ -91,6 +91,9 @@ func TestClusterThatIsDown(t *testing.T) {
 	read(t, r, names...)
 	nodes[2].Kill()
 	for _, n := range nodes[:2] { // without full coverage they stop serving, once they notice
+		n.Do(t, "CONFIG", "SET", "cluster-node-timeout", 1000)
+	}
+	for _, n := range nodes[:2] {
 		for deadline := time.Now().Add(time.Minute); !strings.Contains(fmt.Sprint(n.Do(t, "CLUSTER", "INFO")), "cluster_state:fail"); {
 			if time.Now().After(deadline) {
 				t.Fatal("the cluster goes on serving without a third of its slots")

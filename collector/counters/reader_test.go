@@ -171,8 +171,10 @@ func TestNoCommandOccupiesRedisForAMillisecond(t *testing.T) {
 	s.Do(t, "CONFIG", "RESETSTAT")
 	r := open(t, s.Addr, nil)
 	read(t, r, names...)
-	if _, err := r.BufferLengths(t.Context()); err != nil {
-		t.Fatal(err)
+	for range 100 { // so that a pause of the whole Redis, on a busy machine, weighs little in what one takes on average
+		if _, err := r.BufferLengths(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	stats := fmt.Sprint(s.Do(t, "INFO", "commandstats"))
 	for _, command := range []string{"get", "pttl", "llen"} {

@@ -39,7 +39,7 @@ func Sentinel(tb testing.TB, config ...string) *SentinelDeployment {
 				"bind 127.0.0.1",
 				fmt.Sprintf("port %d", port),
 				fmt.Sprintf("sentinel monitor %s %s %s 2", d.MasterName, host, d.Master.port(tb)),
-				fmt.Sprintf("sentinel down-after-milliseconds %s 500", d.MasterName),
+				fmt.Sprintf("sentinel down-after-milliseconds %s 60000", d.MasterName), // so that a busy machine is no failure
 				fmt.Sprintf("sentinel failover-timeout %s 3000", d.MasterName),
 			}, config...)), "+monitor master")
 			return err
@@ -69,6 +69,9 @@ func (d *SentinelDeployment) Addrs() []string {
 func (d *SentinelDeployment) Failover(tb testing.TB) {
 	tb.Helper()
 	d.Master.Kill()
+	for _, s := range d.Sentinels {
+		s.Do(tb, "SENTINEL", "SET", d.MasterName, "down-after-milliseconds", 500)
+	}
 	for _, s := range d.Sentinels {
 		waitFor(tb, "the Sentinels to name the new master", func() bool {
 			answer, err := s.try("SENTINEL", "GET-MASTER-ADDR-BY-NAME", d.MasterName)
