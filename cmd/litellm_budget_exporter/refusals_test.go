@@ -71,6 +71,12 @@ tolerance: {write_lag: 500ms}
 					observed+`{reported="below_cap",scope="team"} 1`, observed+`{reported="unknown",scope="user"} 1`,
 				)
 			})
+			if page := e.get(t, "/explain?id=checkout-prod"); !strings.Contains(page, "Falsely refused at ") {
+				t.Errorf("the explanation does not tell:\n%s", page)
+			}
+			if page := e.get(t, "/explain?id=exhausted"); strings.Contains(page, "Falsely refused") || !strings.Contains(page, "refused at ") {
+				t.Errorf("of the one that has spent it all it is told:\n%s", page)
+			}
 			for _, k := range []simulator.Key{locked, exhausted, ofTeam, ofUser} {
 				if shown := e.stderr.String() + e.get(t, "/metrics") + e.get(t, "/"); strings.Contains(shown, k.Raw) {
 					t.Errorf("the raw key of %s is shown", k.Alias)

@@ -69,6 +69,7 @@ type Refusal struct {
 	Window    string       `yaml:"window,omitempty"` // its duration, where it was a time window's
 	Enforced  *float64     `yaml:"enforced,omitempty"`
 	MaxBudget *float64     `yaml:"max_budget,omitempty"`
+	FalseAt   *Span        `yaml:"false_at,omitempty"` // when one by this budget was seen to be false
 }
 
 // TempIncrease is a temporary increase of a key's cap.

@@ -128,9 +128,12 @@ func seconds(s float64) Span { return After(time.Duration(s * float64(time.Secon
 func (r *Recorder) refusals(start time.Time) []Refusal {
 	var all []Refusal
 	for _, x := range slices.Backward(r.last.Refusals) { // the newest comes first there
-		all = append(all, Refusal{
-			At: After(x.At.Sub(start)), Scope: budget.Scope(x.Scope), Window: string(x.Window), Enforced: x.Enforced, MaxBudget: x.Cap,
-		})
+		refusal := Refusal{At: After(x.At.Sub(start)), Scope: budget.Scope(x.Scope), Window: string(x.Window), Enforced: x.Enforced, MaxBudget: x.Cap}
+		if x.FalseAt != nil {
+			at := After(x.FalseAt.Sub(start))
+			refusal.FalseAt = &at
+		}
+		all = append(all, refusal)
 	}
 	return all
 }

@@ -173,7 +173,7 @@ func (p *Replayed) take(j *judgement.Judge, s Seen) {
 func (e *Entity) refused() []refusals.Refusal {
 	var all []refusals.Refusal
 	for _, r := range e.Refusals {
-		refused := refusals.Refusal{At: Start.Add(r.At.Duration), Scope: r.Scope, Window: r.Window}
+		refused := refusals.Refusal{At: Start.Add(r.At.Duration), Scope: r.Scope, Window: r.Window, Own: r.Window == "", FalseAt: r.FalseAt.moment()}
 		switch r.Scope {
 		case e.Scope:
 			refused.ID = e.ID

@@ -181,6 +181,8 @@ type Refusal struct {
 	Window   Name      `json:"window"`       // where it was a time window's budget: its duration
 	Enforced *float64  `json:"enforced_usd"` // what LiteLLM compared with the cap
 	Cap      *float64  `json:"max_budget_usd"`
+
+	FalseAt *time.Time `json:"false_at"` // when a refusal by this budget was last seen to be false: the reported spend stayed below the cap
 }
 
 // Remedy is one way to mend it.
@@ -433,7 +435,7 @@ func refused(log []refusals.Refusal) []Refusal {
 	for _, r := range log {
 		shown = append(shown, Refusal{
 			At: r.At.UTC(), Scope: Name(r.Scope), ID: Name(r.ID), Window: Name(r.Window),
-			Enforced: pointer(r.Enforced), Cap: pointer(r.Cap),
+			Enforced: pointer(r.Enforced), Cap: pointer(r.Cap), FalseAt: moment(r.FalseAt),
 		})
 	}
 	return shown

@@ -313,6 +313,30 @@ func TestAffectedReleasesGoWithTheTable(t *testing.T) {
 	}
 }
 
+// TestFalseRefusalIsToldWithoutRedis has LiteLLM's log be all that tells what it enforces.
+func TestFalseRefusalIsToldWithoutRedis(t *testing.T) {
+	in := stories["no-redis"]()
+	genuine := refusals.Refusal{At: now.Add(-time.Minute), Scope: budget.Key, ID: hash, Own: true, Enforced: budget.Some(10.5), Cap: budget.Some(10.0)}
+	lied := genuine
+	lied.FalseAt = budget.Some(now.Add(-2 * time.Minute))
+	window := lied
+	window.Own, window.Window = false, "1d"
+	for name, c := range map[string]struct {
+		log           []refusals.Refusal
+		summary, told string
+	}{
+		"false":            {[]refusals.Refusal{lied}, "Falsely refused at 2026-03-01 11:58:00 UTC: LiteLLM's log has 10.50 of 10.00", "The refusal at 2026-03-01 11:58:00 UTC was false"},
+		"not known":        {[]refusals.Refusal{genuine}, "Not judged: what LiteLLM enforces is not known.", "at 10.50 of 10.00."},
+		"that of a window": {[]refusals.Refusal{window}, "Not judged: what LiteLLM enforces is not known.", "by the 1d window of key"},
+	} {
+		in.Asked.Refusals = c.log
+		x := Explain(in)
+		if !strings.Contains(x.Summary, c.summary) || !strings.Contains(x.Refusals[0].Text(), c.told) || x.Verdict != "" {
+			t.Errorf("%s: %q, %q, verdict %q", name, x.Summary, x.Refusals[0].Text(), x.Verdict)
+		}
+	}
+}
+
 func TestRefusalIsToldWithoutAmountsWhereThereAreNone(t *testing.T) {
 	if got := (Refusal{At: now, Scope: "key", ID: "x"}).Text(); got != "refused at 2026-03-01 12:00:00 UTC by the budget of key x." {
 		t.Error(got)

@@ -7,6 +7,7 @@ import (
 
 	"litellm_budget_exporter/collector/budget"
 	"litellm_budget_exporter/collector/cause"
+	"litellm_budget_exporter/collector/refusals"
 )
 
 // statuses are the HTTP statuses of a refusal by budget, by the first release that answers so.
@@ -169,6 +170,10 @@ func (s subject) text(b *Budget) string {
 		return "Not judged: what stands in its counter is no number."
 	case b.Reported == nil:
 		return "Not judged: LiteLLM does not tell its spend."
+	case b.Enforced == nil && s.falselyRefused() != nil:
+		r := s.falselyRefused()
+		return fmt.Sprintf("Falsely refused at %s: LiteLLM's log has %s of %s, although the books stayed below the cap. What it enforces now is not known.",
+			clock(r.FalseAt.Value), amountOf(pointer(r.Enforced)), amountOf(pointer(r.Cap)))
 	case b.Enforced == nil:
 		return "Not judged: what LiteLLM enforces is not known."
 	case b.Cap == "unknown":
@@ -183,6 +188,17 @@ func (s subject) text(b *Budget) string {
 		return "It has no cap, and the two numbers agree."
 	}
 	return "The two numbers agree, as far as is normal for it now."
+}
+
+// falselyRefused is what is known of a refusal by the entity's own cap that was false; nil where none is known.
+func (s subject) falselyRefused() *refusals.Refusal {
+	id := s.Entity.Entity.ID
+	for _, r := range s.Refusals {
+		if r.Own && r.Scope == id.Scope && r.ID == id.Value && r.FalseAt.Known {
+			return &r
+		}
+	}
+	return nil
 }
 
 // left is what the books leave of a budget.

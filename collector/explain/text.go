@@ -240,10 +240,17 @@ func (r Refusal) Text() string {
 			whose += " " + shortened(string(r.ID))
 		}
 	}
-	if r.Enforced == nil && r.Cap == nil {
-		return fmt.Sprintf("refused at %s by %s.", clock(r.At), whose)
+	text := fmt.Sprintf("refused at %s by %s", clock(r.At), whose)
+	if r.Enforced != nil || r.Cap != nil {
+		text += fmt.Sprintf(", at %s of %s", amountOf(r.Enforced), amountOf(r.Cap))
 	}
-	return fmt.Sprintf("refused at %s by %s, at %s of %s.", clock(r.At), whose, amountOf(r.Enforced), amountOf(r.Cap))
+	switch {
+	case r.FalseAt == nil:
+		return text + "."
+	case r.FalseAt.Equal(r.At):
+		return text + ". That was false: one write lag later the reported spend was still below the cap."
+	}
+	return text + ". The refusal at " + clock(*r.FalseAt) + " was false: one write lag later the reported spend was still below the cap."
 }
 
 // shortened is an id with the rest of a hash left out.

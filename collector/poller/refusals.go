@@ -247,6 +247,9 @@ func (p *Poller) settle(now time.Time) {
 	p.log.pending = slices.DeleteFunc(p.log.pending, func(r refusals.Refusal) bool {
 		o := p.outcomeOf(r, now)
 		p.tally(r, o)
+		if o == belowCap {
+			p.wasFalse(r)
+		}
 		return o != waiting
 	})
 }
@@ -378,14 +381,24 @@ func (p *Poller) rememberFor(id budget.ID, r refusals.Refusal) {
 	if p.member(id) == nil || known == nil && len(p.log.latest) >= keptEntities {
 		return
 	}
-	i := slices.IndexFunc(known, func(k refusals.Refusal) bool {
-		return k.Scope == r.Scope && k.ID == r.ID && k.Own == r.Own && k.Window == r.Window
-	})
+	i := slices.IndexFunc(known, r.SameBudget)
 	switch {
 	case i >= 0 && known[i].At.Before(r.At):
+		r.FalseAt = known[i].FalseAt
 		known[i] = r
 	case i < 0 && len(known) < keptOfEach:
 		p.log.latest[id] = append(known, r)
+	}
+}
+
+// wasFalse keeps of a budget that a refusal by it was false.
+func (p *Poller) wasFalse(r refusals.Refusal) {
+	for _, id := range []budget.ID{entityOf(r), {Scope: budget.Key, Value: r.Key}} {
+		for i := range p.log.latest[id] {
+			if known := &p.log.latest[id][i]; known.SameBudget(r) && !known.FalseAt.Value.After(r.At) {
+				known.FalseAt = budget.Some(r.At)
+			}
+		}
 	}
 }
 

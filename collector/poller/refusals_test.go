@@ -694,3 +694,31 @@ func TestResetBetween(t *testing.T) {
 		}
 	}
 }
+
+// TestFalseRefusalsAreToldOfTheirBudget has a client try again and again: the newest refusal is never old enough to be
+// settled, and yet it is known that the budget refused falsely.
+func TestFalseRefusalsAreToldOfTheirBudget(t *testing.T) {
+	run(t, reportedSide, func(r *rig) {
+		locked, exhausted := r.api.key(1, 3.536, 10), r.api.key(2, 10.25, 10)
+		r.until("the keys are known", 2*time.Minute, func() bool { return r.entity(locked) != nil && r.entity(exhausted) != nil })
+		first := time.Now()
+		for range 60 {
+			r.api.refusesKey(locked, 10.607)
+			r.api.refusesKey(exhausted, 10.25)
+			r.wait(10 * time.Second)
+		}
+		of := func(hash string) refusals.Refusal {
+			known := r.Refusals(budget.ID{Scope: budget.Key, Value: hash})
+			if len(known) != 1 {
+				t.Fatalf("%+v", known)
+			}
+			return known[0]
+		}
+		if l := of(locked); !l.FalseAt.Known || l.FalseAt.Value.Before(first) || !l.FalseAt.Value.Before(l.At) {
+			t.Errorf("the locked key's: %+v, want one before it to have been false", l)
+		}
+		if e := of(exhausted); e.FalseAt.Known {
+			t.Errorf("that of the key that has spent it all is called false: %+v", e)
+		}
+	})
+}

@@ -45,6 +45,15 @@ type Refusal struct {
 
 	Enforced budget.Optional[float64] // USD that were compared with the cap; with the estimate of the request where reserving it was refused
 	Cap      budget.Optional[float64] // USD
+
+	// FalseAt is when a refusal by this budget, this one or one before it, was last seen to be false: one write lag after
+	// it the reported spend was still below the cap that refused, and no reset came between.
+	FalseAt budget.Optional[time.Time]
+}
+
+// SameBudget says that two refusals were by one budget, as far as they tell.
+func (r Refusal) SameBudget(o Refusal) bool {
+	return r.Scope == o.Scope && r.ID == o.ID && r.Own == o.Own && r.Window == o.Window
 }
 
 var (
