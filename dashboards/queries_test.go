@@ -219,12 +219,12 @@ scrape_configs:
 			t.Errorf("there is no query %q", where)
 		}
 	}
-	checkEntityVariable(t, p, load(t)["entity.json"])
-	checkReplicas(t, p, load(t)["fleet.json"])
+	checkEntityVariable(t, p, load(t)["entity.json"], deadline)
+	checkReplicas(t, p, load(t)["fleet.json"], deadline)
 }
 
 // checkReplicas holds that nobody is counted or listed twice because there are two exporters.
-func checkReplicas(t *testing.T, p promAPI, d *dashboard) {
+func checkReplicas(t *testing.T, p promAPI, d *dashboard, deadline time.Time) {
 	t.Helper()
 	want := map[string]string{ // by query, what gives one series if it is right
 		"fleet.json, Falsely locked A": "%s == 1",
@@ -239,9 +239,13 @@ func checkReplicas(t *testing.T, p promAPI, d *dashboard) {
 		}
 		delete(want, q.where)
 		expr := fmt.Sprintf(format, strings.ReplaceAll(q.expr, "$job", "demo"))
-		if series, err := p.ask(expr); err != nil || len(series) != 1 {
-			t.Errorf("%s: %s gives %v, %v, want one series", q.where, expr, series, err)
-		}
+		eventually(t, deadline, func() error {
+			series, err := p.ask(expr)
+			if err == nil && len(series) != 1 {
+				err = fmt.Errorf("%s: %s gives %v, want one series", q.where, expr, series)
+			}
+			return err
+		})
 	}
 	if len(want) > 0 {
 		t.Errorf("there are no queries %v", slices.Collect(maps.Keys(want)))
@@ -250,7 +254,7 @@ func checkReplicas(t *testing.T, p promAPI, d *dashboard) {
 
 // checkEntityVariable holds the names among which a key or team is chosen. Grafana applies the regular expression to
 // a line for each series, with the labels in the order of their names.
-func checkEntityVariable(t *testing.T, p promAPI, d *dashboard) {
+func checkEntityVariable(t *testing.T, p promAPI, d *dashboard, deadline time.Time) {
 	t.Helper()
 	for _, v := range d.Templating.List {
 		if v.Name != "id" {
@@ -260,25 +264,28 @@ func checkEntityVariable(t *testing.T, p promAPI, d *dashboard) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		series, err := p.ask(strings.ReplaceAll(asExpression(v.Query.Query), "$job", "demo"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		names := map[string]string{}
-		for _, labels := range series {
-			line := fmt.Sprintf(`{id="%s",name="%s"} 1 1700000000000`, labels["id"], labels["name"])
-			if m := pattern.FindStringSubmatch(line); m != nil {
-				names[m[pattern.SubexpIndex("text")]] = m[pattern.SubexpIndex("value")]
+		eventually(t, deadline, func() error {
+			series, err := p.ask(strings.ReplaceAll(asExpression(v.Query.Query), "$job", "demo"))
+			if err != nil {
+				return err
 			}
-		}
-		for name, id := range map[string]string{
-			"key " + simulator.FalselyLockedAlias: simulator.DemoKey(simulator.FalselyLockedAlias),
-			"team " + simulator.BypassedTeamAlias: simulator.BypassedTeamID,
-		} {
-			if names[name] != id {
-				t.Errorf("variable id: %q is %q, want %q; all: %v", name, names[name], id, names)
+			names := map[string]string{}
+			for _, labels := range series {
+				line := fmt.Sprintf(`{id="%s",name="%s"} 1 1700000000000`, labels["id"], labels["name"])
+				if m := pattern.FindStringSubmatch(line); m != nil {
+					names[m[pattern.SubexpIndex("text")]] = m[pattern.SubexpIndex("value")]
+				}
 			}
-		}
+			for name, id := range map[string]string{
+				"key " + simulator.FalselyLockedAlias: simulator.DemoKey(simulator.FalselyLockedAlias),
+				"team " + simulator.BypassedTeamAlias: simulator.BypassedTeamID,
+			} {
+				if names[name] != id {
+					return fmt.Errorf("variable id: %q is %q, want %q; all: %v", name, names[name], id, names)
+				}
+			}
+			return nil
+		})
 		return
 	}
 	t.Error("there is no variable id")
@@ -309,17 +316,30 @@ func (p promAPI) understands(expr string) error {
 // is nothing but many of these.
 func (p promAPI) answers(t *testing.T, where string, expressions []string, deadline time.Time) {
 	t.Helper()
-	for {
+	eventually(t, deadline, func() error {
 		var problem error
 		for _, expr := range expressions {
 			series, err := p.ask(expr)
 			if err == nil && len(series) > 0 {
-				return
+				return nil
 			}
 			problem = err
 		}
+		return fmt.Errorf("%s returns no series (%v): %s", where, problem, expressions[0]) //nolint:errorlint // there may be none
+	})
+}
+
+// eventually waits until a check has no more error. A target that a busy machine does not let be scraped in time has no series for
+// a moment.
+func eventually(t *testing.T, deadline time.Time, check func() error) {
+	t.Helper()
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
 		if time.Now().After(deadline) {
-			t.Errorf("%s returns no series (%v): %s", where, problem, expressions[0])
+			t.Error(err)
 			return
 		}
 		time.Sleep(250 * time.Millisecond) // between two questions
