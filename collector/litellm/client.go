@@ -66,8 +66,12 @@ type Page struct {
 	Received   int           // items in the answer, UI session keys included
 	Page       int
 	TotalPages int
-	Total      int // items in the whole list
+	Total      int       // items in the whole list
+	ReadAt     time.Time // when the answer had arrived: what it took to read it is no load on LiteLLM
 }
+
+// Arrived is when the answer had arrived.
+func (p Page) Arrived() time.Time { return p.ReadAt }
 
 // PageSize is the number of items asked for: the most that LiteLLM allows.
 const PageSize = 100

@@ -87,6 +87,7 @@ func (d decoder) keyPage(body []byte, asked int) (Page, error) {
 	}
 	f := fields{}
 	p := Page{
+		ReadAt:     d.readAt,
 		Page:       f.count("current_page", wire.Page),
 		TotalPages: f.count("total_pages", wire.TotalPages),
 		Total:      f.count("total_count", wire.Total),
@@ -293,6 +294,7 @@ func (d decoder) teamPage(body []byte, asked int) (Page, error) {
 	}
 	f := fields{}
 	p := Page{
+		ReadAt:     d.readAt,
 		Page:       f.count("page", wire.Page),
 		TotalPages: f.count("total_pages", wire.TotalPages),
 		Total:      f.count("total", wire.Total),

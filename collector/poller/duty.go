@@ -49,8 +49,18 @@ func request[T any](ctx context.Context, d *duty, l lane, send func(context.Cont
 		}
 	}
 	start := time.Now()
-	defer func() { d.charge(l, start, time.Since(start)) }()
-	return send(ctx)
+	answer, err := send(ctx)
+	d.charge(l, start, busy(start, answer))
+	return answer, err
+}
+
+// busy is for how long LiteLLM was: until its answer had arrived, where that is told. What decoding a large one takes
+// afterwards is no load on it.
+func busy(start time.Time, answer any) time.Duration {
+	if a, ok := answer.(interface{ Arrived() time.Time }); ok && !a.Arrived().IsZero() {
+		return a.Arrived().Sub(start)
+	}
+	return time.Since(start)
 }
 
 // rest is for how long a lane must not send.

@@ -89,3 +89,37 @@ func TestRequestsTakeAtMostTheirShareOfTheTime(t *testing.T) {
 		}
 	})
 }
+
+// answered is an answer that tells when it had arrived.
+type answered time.Time
+
+func (a answered) Arrived() time.Time { return time.Time(a) }
+
+func TestDecodingIsNoLoad(t *testing.T) {
+	for name, c := range map[string]struct {
+		tells bool
+		want  time.Duration
+	}{
+		"an answer that tells when it arrived": {true, 4 * time.Second},
+		"one that does not":                    {false, 12 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDuty(0.25)
+				start := time.Now()
+				_, _ = request(t.Context(), d, background, func(context.Context) (answered, error) {
+					time.Sleep(time.Second) // LiteLLM answers
+					var a answered
+					if c.tells {
+						a = answered(time.Now())
+					}
+					time.Sleep(2 * time.Second) // it is decoded
+					return a, nil
+				})
+				if rest := d.free[background].Sub(start); rest != c.want {
+					t.Errorf("the next may be sent after %v, want %v", rest, c.want)
+				}
+			})
+		})
+	}
+}
