@@ -212,6 +212,8 @@ func (c *Cause) Sure() string {
 		return "likely, " + percent
 	case c.Confidence > 0.5:
 		return "more likely than not, " + percent
+	case c.Confidence == 0.5:
+		return "as likely as not, " + percent
 	}
 	return "a guess, " + percent
 }

@@ -63,8 +63,8 @@ func (s subject) outcome(limit budget.Cap, enforced, reported budget.Optional[fl
 // nextRequest is what the next request meets, all budgets that are read taken together.
 func nextRequest(x *Explanation, in Input) NextRequest {
 	for _, e := range []*Entity{&in.Asked, in.Team} {
-		if text := disabled(e, in.Snapshot.At); text != "" {
-			return NextRequest{Outcome: Refused, Text: text}
+		if why := disabled(e, in.Snapshot.At); why != "" {
+			return NextRequest{Outcome: Refused, Text: "It is refused because " + why + ", whatever its budget."}
 		}
 	}
 	n := NextRequest{Outcome: Admitted}
@@ -125,9 +125,9 @@ func disabled(e *Entity, now time.Time) string {
 	}
 	switch row := e.Row; {
 	case row.Blocked:
-		return "It is refused because the " + string(row.ID.Scope) + " is blocked, whatever its budget."
+		return "the " + string(row.ID.Scope) + " is blocked"
 	case row.Expires.Known && !now.Before(row.Expires.Value):
-		return "It is refused because the key expired at " + clock(row.Expires.Value) + ", whatever its budget."
+		return "the key expired at " + clock(row.Expires.Value)
 	}
 	return ""
 }
@@ -149,8 +149,8 @@ func (b *Budget) name() string {
 // text says what the two numbers of an entity's own budget come to.
 func (s subject) text(b *Budget) string {
 	e := s.Entity.Entity
-	if text := disabled(&s.Entity, s.in.Snapshot.At); text != "" {
-		return "Not judged. " + text
+	if why := disabled(&s.Entity, s.in.Snapshot.At); why != "" {
+		return "Not judged, because " + why + "."
 	}
 	switch e.Verdict {
 	case budget.FalselyLocked:

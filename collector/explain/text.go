@@ -202,7 +202,7 @@ func (t *text) budget(x *Explanation, b *Budget) {
 		return
 	}
 	t.line("")
-	t.line("  What mends it. Nothing of this was run, and the exporter's own credentials may only read:")
+	t.line("  What can be done. Nothing of this was run, and the exporter's own credentials may only read:")
 	for i, r := range b.Remedies {
 		t.remedy(strconv.Itoa(i+1), r)
 	}
