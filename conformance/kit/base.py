@@ -1,6 +1,8 @@
 """What every part of the kit needs: where things are, and how it ends with a reason."""
+import contextlib
 import os
 import pathlib
+import random
 import re
 import socket
 import sys
@@ -26,7 +28,17 @@ def refuse_compromised(release):
         end('LiteLLM %s is compromised, or said to be, and is not installed by this kit' % release)
 
 
+given = set()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """A free one, not given before. It lies below those that Linux takes for outgoing connections: one of these could have it before
+    whoever is to listen there has started."""
+    first_outgoing = int(pathlib.Path('/proc/sys/net/ipv4/ip_local_port_range').read_text().split()[0])
+    below = [port for port in range(max(1024, first_outgoing - 10000), first_outgoing) if port not in given]
+    for port in random.sample(below, len(below)):
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(('127.0.0.1', port))
+            given.add(port)
+            return port
+    end('no port below %d is free' % first_outgoing)

@@ -15,11 +15,12 @@ from base import CACHE, KIT, end, free_port
 from install import only_one, postgres_programs
 
 # The models. Every answer has 20 tokens and only those cost something: how many LiteLLM finds in a question depends on its release.
-# The first two are answered by LiteLLM itself, the last by `provider`.
+# The first two are answered by LiteLLM itself, the others by `provider`.
 MODELS = {
     'gpt-mock': {'model': 'openai/gpt-4o-mini', 'output_cost_per_token': 0.000025, 'mock_response': 'Hello from the mock.'},
     'gpt-costly': {'model': 'openai/gpt-4o-mini', 'output_cost_per_token': 0.025, 'mock_response': 'Hello from the mock.'},
     'gpt-slow': {'model': 'openai/slow', 'output_cost_per_token': 0.02},
+    'gpt-stuck': {'model': 'openai/stuck', 'output_cost_per_token': 0.02},
 }
 
 

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"litellm_budget_exporter/collector/budget"
 	"litellm_budget_exporter/conformance/programs"
 )
 
@@ -164,11 +165,16 @@ func (e *exporter) shows(t *testing.T, metric string, k virtualKey, want float64
 }
 
 // names waits until the exporter names the cause of a key's divergence.
-func (e *exporter) names(t *testing.T, k virtualKey, want string) {
+func (e *exporter) names(t *testing.T, k virtualKey, want budget.Cause) {
 	t.Helper()
+	var shown []string
 	eventually(t, func() error {
-		if got := e.scrape(t).cause(k); got != want {
-			return fmt.Errorf("the cause is %q, want %q", got, want)
+		got := e.scrape(t).cause(k)
+		if len(shown) == 0 || got != shown[len(shown)-1] {
+			shown = append(shown, got)
+		}
+		if got != string(want) {
+			return fmt.Errorf("the causes were, one after the other, %q, want %q", shown, want)
 		}
 		return nil
 	})

@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"litellm_budget_exporter/collector/budget"
 	"litellm_budget_exporter/conformance"
 	"litellm_budget_exporter/conformance/programs"
 )
@@ -41,6 +42,7 @@ const prefix = "rec1"
 type stack struct {
 	release    string
 	urls       []string // of its proxies
+	pids       []string // of the same
 	redisPort  string
 	namespace  string
 	database   string // URL for psql
@@ -102,8 +104,8 @@ func newStack(t *testing.T, about string) *stack {
 		value[name] = v
 	}
 	s := &stack{
-		release: value["LITELLM_RELEASE"], urls: strings.Fields(value["LITELLM_URLS"]), redisPort: value["REDIS_PORT"],
-		namespace: value["REDIS_NAMESPACE"], database: value["DATABASE_URL"], client: &http.Client{Timeout: time.Minute},
+		release: value["LITELLM_RELEASE"], urls: strings.Fields(value["LITELLM_URLS"]), pids: strings.Fields(value["LITELLM_PROXY_PIDS"]),
+		redisPort: value["REDIS_PORT"], namespace: value["REDIS_NAMESPACE"], database: value["DATABASE_URL"], client: &http.Client{Timeout: time.Minute},
 		population: conformance.Population{Prefix: value["SEED_PREFIX"], Bearers: map[string]string{}, Hashes: map[string]string{}, MasterKey: value["LITELLM_MASTER_KEY"]},
 	}
 	if err := json.Unmarshal([]byte(value["SEED_KEYS"]), &s.population.Bearers); err != nil {
@@ -271,9 +273,18 @@ func (k virtualKey) refused(t *testing.T) {
 // admitted says that the next request is.
 func (k virtualKey) admitted(t *testing.T) {
 	t.Helper()
-	if a, err := k.chat(0, cheap); err != nil || a.status != http.StatusOK {
-		t.Fatalf("not admitted: %v %d %s", err, a.status, a.body)
+	if err := k.isAdmitted(0); err != nil {
+		t.Fatal(err)
 	}
+}
+
+// isAdmitted asks a proxy, and says why the request was not admitted.
+func (k virtualKey) isAdmitted(proxy int) error {
+	a, err := k.chat(proxy, cheap)
+	if err == nil && a.status != http.StatusOK {
+		err = fmt.Errorf("not admitted: status %d: %s", a.status, a.body)
+	}
+	return err
 }
 
 // info is spend and max_budget by /key/info.
@@ -293,6 +304,21 @@ func (k virtualKey) info(t *testing.T) (spend, maxBudget float64) {
 func (k virtualKey) row(t *testing.T) float64 {
 	t.Helper()
 	return number(t, k.s.psql(t, `SELECT spend FROM "LiteLLM_VerificationToken" WHERE token = '`+k.hash+`'`))
+}
+
+// lives has the counter live on for longer than anything here takes, however busy the machine is: by itself it would end a
+// minute after the last request that was admitted.
+func (k virtualKey) lives(t *testing.T) {
+	t.Helper()
+	if k.s.redis(t, "EXPIRE", k.counterName(), "600") != "1" {
+		t.Fatalf("the counter of %s is gone already", k.hash)
+	}
+}
+
+// expire ends the counter's life now.
+func (k virtualKey) expire(t *testing.T) {
+	t.Helper()
+	k.s.redis(t, "PEXPIRE", k.counterName(), "1")
 }
 
 // counter is the key's counter as redis-cli has it; "" = there is none.
@@ -347,6 +373,16 @@ func number(t *testing.T, text string) float64 {
 		t.Fatal(err)
 	}
 	return v
+}
+
+// suffers says whether a release has a failure mode, as the exporter knows it.
+func (s *stack) suffers(t *testing.T, c budget.Cause) bool {
+	t.Helper()
+	affected := budget.Affected(s.release, c)
+	if !affected.Known {
+		t.Fatalf("it is not known whether %s suffers from %s", s.release, c)
+	}
+	return affected.Value
 }
 
 // since says whether the release in use is that one or a later one.
