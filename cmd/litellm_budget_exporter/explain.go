@@ -240,15 +240,18 @@ func (f *fresh) first(ctx context.Context) (*explain.Explanation, error) {
 			return false, f.readingText()
 		}
 		f.id = found[0].id()
-		open, counted := f.open(s)
+		open, asking, counted := f.open(s)
 		if !counted {
 			return false, f.readingText()
 		}
 		if read.IsZero() {
 			read = time.Now()
 		}
-		if open.Known && !open.Value.After(read) && time.Since(read) < f.settledAtLatest() {
+		switch patient := time.Since(read) < f.settledAtLatest(); {
+		case patient && open.Known && !open.Value.After(read):
 			return false, "something is suspected, waiting for it to settle"
+		case patient && asking:
+			return false, "asking LiteLLM for the requests that it refused"
 		}
 		x = f.teller().explain(f.poller.Snapshot(), f.id) // made after the last suspicion was settled
 		return x != nil, ""
@@ -262,8 +265,9 @@ func (f *fresh) first(ctx context.Context) (*explain.Explanation, error) {
 	return x, nil
 }
 
-// open is since when something has been suspected of the entity or its team; counted says that both were read.
-func (f *fresh) open(s *budget.Snapshot) (since budget.Optional[time.Time], counted bool) {
+// open is since when something has been suspected of the entity or its team; asking says that LiteLLM is being asked
+// what it refused of them, and counted that both were read.
+func (f *fresh) open(s *budget.Snapshot) (since budget.Optional[time.Time], asking, counted bool) {
 	ids := []budget.ID{f.id}
 	for _, e := range s.Entities[f.id.Scope] {
 		if e.ID == f.id && f.id.Scope == budget.Key && e.Names.TeamID != "" {
@@ -277,11 +281,12 @@ func (f *fresh) open(s *budget.Snapshot) (since budget.Optional[time.Time], coun
 			continue // a team that is not read
 		}
 		counted = counted && standing.Counted
+		asking = asking || standing.Asking
 		if u := standing.UndecidedSince; u.Known && (!since.Known || u.Value.Before(since.Value)) {
 			since = u
 		}
 	}
-	return since, counted
+	return since, asking, counted
 }
 
 func (f *fresh) next(ctx context.Context) (*explain.Explanation, error) {

@@ -288,7 +288,7 @@ func TestReseedIsToldAsSeen(t *testing.T) {
 	}{
 		"it came back": {[]budget.Evidence{copies, {Name: "counter_at_seed_usd", Value: 12}}, "It was gone and came back like that", []string{"Between two readings"}},
 		"it jumped":    {[]budget.Evidence{copies, {Name: "jump_usd", Value: 6}}, "Between two readings the counter rose by 6.00 at once", []string{"for a moment", "was gone and came back"}},
-		"one look":     {[]budget.Evidence{copies}, "holds 2 copies of the row's spend, as it does when", []string{"It was gone and came back", "Between two readings"}},
+		"one look":     {[]budget.Evidence{copies}, "holds 2 copies of the row's spend. So it does when", []string{"It was gone and came back", "Between two readings"}},
 	} {
 		e := accused(entity(budget.Key, hash, "", capOf(10), 6, 12), budget.FalselyLocked, budget.ReseedMultiple, 0.8, c.evidence...)
 		text := Explain(Input{Snapshot: snapshot("1.84.0"), Deployment: deployment, Asked: Entity{Entity: e}}).Budgets[0].Cause.Text

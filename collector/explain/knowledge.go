@@ -49,7 +49,7 @@ var known = map[budget.Cause]knowledge{
 			if _, seen := e["counter_at_seed_usd"]; seen {
 				return holds + ". It was gone and came back like that: worker processes that found none at the same moment each added what the row said, where one of them should have set it."
 			}
-			return holds + ", as it does when it was gone, and worker processes that found none at the same moment each added what the row said, where one of them should have set it."
+			return holds + ". So it does when it has expired and worker processes that find none at the same moment each add what the row says, where one of them should set it."
 		},
 		releases: "1.83.14, 1.84.0, 1.85.0 and 1.86.0 to 1.86.2; not 1.84.1 and later of its line, 1.86.3, and 1.87.5 and later",
 		issues:   []int{27735, 28247, 28248, 28283, 28590},

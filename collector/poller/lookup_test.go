@@ -9,6 +9,7 @@ import (
 
 	"litellm_budget_exporter/collector/budget"
 	"litellm_budget_exporter/collector/litellm"
+	"litellm_budget_exporter/collector/refusals"
 )
 
 func TestLookup(t *testing.T) {
@@ -86,15 +87,24 @@ func TestOnlyOneEntityIsRead(t *testing.T) {
 				row.Windows = []budget.Window{{Duration: "1d", MaxBudget: budget.Some(5.0)}}
 			})
 			r.redis.hold(counterOfKey(hash(1)), 10.607)
+			r.options.Refusals = refusals.Auto
 		})
 		rows, err := r.Lookup(t.Context(), hash(1))
 		if err != nil || len(rows) != 1 {
 			t.Fatalf("%v, %v", rows, err)
 		}
 		r.Only(rows[0])
+		r.api.refusesKey(hash(1), 10.607)
 		stop := r.start()
 		defer stop()
 		r.until("the key is judged", 20*time.Second, func() bool { return r.verdict(hash(1)) == budget.FalselyLocked })
+		if s, _ := r.Standing(rows[0].ID); !s.Asking {
+			t.Error("it is not told that the log of what was refused is asked for")
+		}
+		r.until("what was refused is known", time.Second, func() bool { return len(r.Refusals(rows[0].ID)) == 1 })
+		if s, _ := r.Standing(rows[0].ID); s.Asking {
+			t.Error("it is told as asked for, and has been read")
+		}
 		if e := r.entity(hash(1)); e.Names.TeamAlias != "Blue" {
 			t.Errorf("the alias of its team is %q", e.Names.TeamAlias)
 		}
@@ -108,7 +118,7 @@ func TestOnlyOneEntityIsRead(t *testing.T) {
 			t.Errorf("two entities are taken for a fleet: %v", causes)
 		}
 		for _, c := range r.api.sent("") {
-			if !slices.Contains([]string{"release", "key", "team"}, c.endpoint) {
+			if !slices.Contains([]string{"release", "key", "team", "failures of"}, c.endpoint) {
 				t.Errorf("LiteLLM was asked for %s", c.endpoint)
 			}
 		}

@@ -324,12 +324,17 @@ func resetBetween(before, now *budget.Row) bool {
 }
 
 // watchLock notes when an entity becomes falsely locked: then LiteLLM is asked, once and a write lag later, what it
-// refused of it. Its log is written as late as its rows.
+// refused of it. Its log is written as late as its rows. Who reads a single entity does not wait for that: what was
+// refused before is in the log.
 func (p *Poller) watchLock(m *member) {
 	before := m.locked
 	m.locked = m.track.Entity().Verdict == budget.FalselyLocked
 	if m.locked && !before && p.options.asksForRefusals() && len(p.log.locks) < mostLocks {
-		p.log.locks[m.track.Row().ID] = time.Now().Add(p.options.Judge.WriteLag)
+		due := time.Now()
+		if !p.options.one {
+			due = due.Add(p.options.Judge.WriteLag)
+		}
+		p.log.locks[m.track.Row().ID] = due
 		wake(p.refusalsNow)
 	}
 }

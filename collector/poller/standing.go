@@ -13,6 +13,8 @@ type Standing struct {
 
 	// UndecidedSince is since when something has been suspected of it that is not settled yet.
 	UndecidedSince budget.Optional[time.Time]
+
+	Asking bool // LiteLLM is about to be asked which of its requests it refused
 }
 
 // Standing tells how far the reading of an entity has come; ok is false while it is not known.
@@ -23,10 +25,12 @@ func (p *Poller) Standing(id budget.ID) (s Standing, ok bool) {
 	if m == nil {
 		return Standing{}, false
 	}
+	_, asking := p.log.locks[id]
 	return Standing{
 		Row:            m.track.Row(),
 		Counted:        p.options.Counters == nil || !m.track.CounterReadAt().IsZero(),
 		UndecidedSince: m.track.UndecidedSince(),
+		Asking:         asking && !time.Now().Before(p.log.asking.askAgain),
 	}, true
 }
 
