@@ -16,6 +16,10 @@ const (
 	// pinnedFor is for how long a counter must stand at the cap, with the row standing still, for that to
 	// count as a lock rather than as reservations in flight.
 	pinnedFor = 10 * time.Minute
+	// littleOfCap is the part of a budget that may have been spent shortly before an entity was met.
+	littleOfCap = 0.1
+	// explained is the least confidence of a cause that an event explains to the cent.
+	explained = 0.8
 	// lastShownFor is for how long the time of the last confirmed reading is told.
 	lastShownFor = 24 * time.Hour
 )
@@ -74,6 +78,9 @@ func (j *Judge) suspect(t *Track, a assessment, at time.Time) {
 		t.suspicion = &suspicion{verdict: a.suspect, since: at, due: at.Add(j.writeLag())}
 	}
 	s := t.suspicion
+	if until := j.spendUntil(t, a, at); until.After(s.due) {
+		s.due = until
+	}
 	s.row, s.counter, s.tolerance, s.pinned = t.row, t.counter, a.tolerance.Value, j.heldByReservations(t, a, at)
 	s.nearest = max(a.enforced.Value, t.row.Spend.Value) / a.cap.High
 	confirmed := j.entering && a.close && a.shows(s.verdict) &&
@@ -81,6 +88,27 @@ func (j *Judge) suspect(t *Track, a assessment, at time.Time) {
 	if confirmed {
 		t.lock, t.countedUntil, t.suspicion = s.verdict, s.since, nil
 	}
+}
+
+// spendUntil is until when a suspected lock can be a budget that was truly spent, with the row yet to tell: the counter
+// rose, or came back from an absence, by as much. An event that explains the lock by its numbers is waited for no longer.
+// Of an entity just met it is not known by how much; a little over its budget counts as such.
+func (j *Judge) spendUntil(t *Track, a assessment, at time.Time) time.Time {
+	ahead := a.enforced.Value - t.row.Spend.Value
+	until := time.Time{}
+	if t.motion != nil {
+		until = t.motion.madeUpUntil(ahead, j.unwrittenFor())
+	}
+	if met := t.firstAt.Add(j.unwrittenFor()); ahead <= littleOfCap*a.cap.High && met.After(until) {
+		until = met
+	}
+	if a.suspect != budget.FalselyLocked || !until.After(at) {
+		return time.Time{}
+	}
+	if _, confidence, _ := cause.Classify(j.facts(t, a, at)); confidence >= explained {
+		return time.Time{}
+	}
+	return until
 }
 
 // expired says that a suspected false lock is no longer shown because its counter, as read now, has expired
@@ -134,10 +162,10 @@ func (j *Judge) liftFor() time.Duration {
 // counter or row is such that no time could make it right.
 func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 	switch {
-	case !a.diverges:
-		t.divergingSince = time.Time{}
-	case t.divergingSince.IsZero():
+	case a.diverges && t.divergingSince.IsZero():
 		t.divergingSince = at
+	case !a.diverges && !a.unsure:
+		t.divergingSince = time.Time{}
 	}
 	// A rise that could have been spend until now, and was not, has been wrong from its first reading on.
 	if a.diverges && t.motion != nil {

@@ -75,12 +75,14 @@ func (j *Judge) writeLag() time.Duration {
 	return max(j.params.WriteLag, j.lag.measured.Value)
 }
 
-// unwrittenFor is for how long spend can be in the counter only.
+// unwrittenFor is for how long spend can be in the counter only. The measured write lag is what most spend takes, less
+// the reading intervals; here it is what any may take, with them.
 func (j *Judge) unwrittenFor() time.Duration {
-	if measured := j.lag.measured; measured.Known {
-		return j.writeLag()
+	unmeasured := unmeasuredLags * j.params.WriteLag
+	if !j.lag.measured.Known {
+		return unmeasured
 	}
-	return unmeasuredLags * j.params.WriteLag
+	return max(j.writeLag(), min(j.lag.longest+j.params.CounterInterval, unmeasured))
 }
 
 // Row takes in a reading of the entity's row and judges it with the counter last read. A row older than the
@@ -136,7 +138,11 @@ func (j *Judge) Counter(t *Track, c budget.Counter, windows []budget.Counter) {
 		return
 	}
 	if t.motion != nil || (changed && c.State == budget.CounterPresent && before.State != budget.CounterUnread) {
-		t.moving().counterMoved(before, c, t.row.Spend, max(j.liftFor(), j.unwrittenFor()))
+		m := t.moving()
+		if changed && before.ReadAt.Before(t.firstAt.Add(j.unwrittenFor())) {
+			m.met(before, t.row.Spend)
+		}
+		m.counterMoved(before, c, t.row.Spend, max(j.liftFor(), j.unwrittenFor()))
 	}
 	if t.history != nil || (changed && before.State != budget.CounterUnread) {
 		fell := t.remembering(t.row, before).Counter(before, c, t.row)

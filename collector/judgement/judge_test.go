@@ -152,6 +152,42 @@ func TestGenuineExhaustionUnderASlowFlush(t *testing.T) {
 	s.episodes(0, 0)
 }
 
+// A budget that its key has truly spent refuses from the first request after a pause on, and the row tells of it one flush
+// later.
+func TestABudgetSpentAfterAPauseIsNoFalseLock(t *testing.T) {
+	begin := func() *story {
+		return tell(t, "1.84.0").pair(0, 9.95, 9.95).cold(15).counter(30, 10.05).suspected(budget.FalselyLocked)
+	}
+	due := func(s *story, want time.Time) {
+		t.Helper()
+		if got, _ := s.track.Suspicion(); !got.DueAt.Equal(want) {
+			t.Errorf("due at %v, want %v", got.DueAt, want)
+		}
+	}
+	t.Run("the row follows", func(t *testing.T) {
+		s := begin()
+		due(s, at(105))
+		s.pair(46, 9.95, 10.05).verdict(budget.OK).pair(88, 10.05, 10.05).verdict(budget.OK).suspected(budget.NotJudged)
+	})
+	t.Run("the row does not follow", func(t *testing.T) {
+		begin().pair(46, 9.95, 10.05).verdict(budget.OK).pair(105, 9.95, 10.05).verdict(budget.FalselyLocked).episodes(1, 0)
+	})
+	t.Run("the counter expires before", func(t *testing.T) {
+		begin().cold(90).row(104, 9.95).episodes(0, 0).row(105, 9.95).episodes(1, 0)
+	})
+	t.Run("first seen a little over the budget", func(t *testing.T) {
+		s := tell(t, "1.84.0").pair(0, 9.6, 10.3)
+		due(s, at(75))
+		s.pair(46, 9.6, 10.3).verdict(budget.NotJudged).pair(76, 9.6, 10.3).verdict(budget.FalselyLocked)
+	})
+	t.Run("first seen far over it", func(t *testing.T) {
+		tell(t, "1.84.0").pair(0, 7, 10.3).pair(16, 7, 10.3).verdict(budget.FalselyLocked)
+	})
+	t.Run("bypassed", func(t *testing.T) {
+		tell(t, "1.84.0").pair(0, 10.2, 10.2).cold(15).counter(30, 9.9).suspected(budget.Bypassed).pair(46, 10.2, 9.9).verdict(budget.Bypassed)
+	})
+}
+
 func TestSpendThatIsNeverWrittenIsNoWriteLagForEver(t *testing.T) {
 	s := tell(t, "1.84.0").pair(0, 3, 3).pair(14, 3, 12).verdict(budget.OK).suspected(budget.NotJudged)
 	s.pair(80, 3, 12).verdict(budget.OK).pair(91, 3, 12).suspected(budget.FalselyLocked).pair(106.2, 3, 12).verdict(budget.FalselyLocked)
@@ -410,6 +446,41 @@ func TestWriteLagIsMeasured(t *testing.T) {
 	}
 	if got := j.WriteLag(); got != budget.Some(36*time.Second) {
 		t.Errorf("write lag %v, want from the counter at rest (6 s) to the last row without it (42 s)", got)
+	}
+}
+
+func TestAWriteLagShorterThanTheReadingIntervalsIsMeasuredToo(t *testing.T) {
+	j := New(params)
+	for range enoughLags {
+		s := story{t: t, judge: j}
+		s.row(0, 1).counter(1, 1).counter(16, 2).row(17, 2).counter(31, 2).row(32, 2)
+	}
+	if got := j.WriteLag(); got != budget.Some(time.Duration(0)) {
+		t.Errorf("write lag %v", got)
+	}
+	j = New(params)
+	for range enoughLags { // a row that is ahead tells nothing of it
+		s := story{t: t, judge: j}
+		s.row(0, 5).counter(1, 1).counter(16, 2).row(17, 5).counter(31, 2).row(32, 5)
+	}
+	if got := j.WriteLag(); got.Known {
+		t.Errorf("write lag %v", got)
+	}
+}
+
+// What is exempt as spend on its way is so for as long as the slowest took, reading intervals included, whatever most take.
+func TestTheSlowestFlushCounts(t *testing.T) {
+	j := New(params)
+	for range 2 * enoughLags {
+		j.lag.add(2 * time.Second)
+	}
+	j.lag.add(25 * time.Second)
+	if got := j.unwrittenFor(); got != 40*time.Second {
+		t.Errorf("%v", got)
+	}
+	j.lag.add(5 * time.Minute) // the database was down
+	if got := j.unwrittenFor(); got != 75*time.Second {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -2,6 +2,7 @@ package judgement
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
@@ -75,6 +76,15 @@ func (m *motion) counterMoved(before, now budget.Counter, reported budget.Option
 	}
 }
 
+// met takes in the first counter of an entity that moves: by what it was ahead of the row it can have risen just before.
+func (m *motion) met(first budget.Counter, reported budget.Optional[float64]) {
+	if len(m.counter) == 0 && first.State == budget.CounterPresent && reported.Known && first.Value > reported.Value {
+		r := newRise(first.ReadAt, first.ReadAt, first.Value-reported.Value, reported.Value)
+		r.noBurn, r.least = true, math.Inf(-1) // it tells nothing of what was wrong before
+		m.counter = []rise{r}
+	}
+}
+
 // ranOut says that the counter's life can have ended between two readings, and that it was seeded anew.
 func ranOut(before, now budget.Counter) bool {
 	return before.TTL != budget.NoExpiry && now.ReadAt.Sub(before.ReadAt) >= before.TTL
@@ -142,6 +152,17 @@ func (m *motion) lifted(now time.Time, within time.Duration) float64 {
 		}
 	}
 	return sum
+}
+
+// madeUpUntil is until when the rises of the counter in the given time make up an amount (USD); zero if all that are
+// remembered do not.
+func (m *motion) madeUpUntil(usd float64, within time.Duration) time.Time {
+	for _, r := range slices.Backward(m.counter) {
+		if usd -= r.usd; usd <= budget.Noise(r.reported) {
+			return time.Unix(0, r.to).Add(within)
+		}
+	}
+	return time.Time{}
 }
 
 // aheadBy takes in by how much the counter is ahead of the row, in USD.

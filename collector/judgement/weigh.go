@@ -24,6 +24,7 @@ type assessment struct {
 	locked   bool // falsely locked by the readings as they are
 	bypassed bool
 	diverges bool
+	unsure   bool // it does not diverge, and might had the two been read at the same time
 	lifted   bool // by no more than the counter rose, or came back with, in the time that spend can take to the row
 
 	// suspect is the verdict that the readings suggest with the reported spend moved on at the burn rate to
@@ -60,11 +61,11 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 		lifted = t.motion.lifted(now, j.liftFor())
 	}
 	tolerance := j.params.ToleranceUSD + burn*(lag+gap).Seconds()
-	if a.enforced.Value > r.Spend.Value { // reservations make the counter too high, never too low
+	patience := 0.0
+	if a.enforced.Value > r.Spend.Value { // reservations and spend on its way make the counter too high, never too low
 		tolerance += j.usualReservations(t, now)
+		patience = burn * (j.unwrittenFor() - lag).Seconds() // for the slowest flush
 	}
-	// Until the write lag is measured, a fleet whose workers flush once a minute must not be called diverging.
-	patience := tolerance + burn*(j.unwrittenFor()-lag).Seconds()
 	a.tolerance = budget.Some(tolerance)
 	a.agrees = c.State == budget.CounterAbsent || c.State == budget.CounterPresent && math.Abs(c.Value-r.Spend.Value) <= tolerance
 	a.judged = !r.Blocked && !r.Throttled && !(r.Expires.Known && !now.Before(r.Expires.Value))
@@ -76,18 +77,19 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 	a.odd = t.immortal || a.negative
 
 	enforced, reported := a.enforced.Value, r.Spend.Value
-	exceeds := func(reported float64) bool {
+	exceeds := func(reported, tolerance float64) bool {
 		d := enforced - reported
 		return math.Abs(d) > tolerance && !(d > 0 && d <= unwritten)
 	}
 	locks := func(cap budget.Cap, reported float64) bool {
-		return cap.ReachedBy(enforced) && cap.Above(reported) && enforced > reported && exceeds(reported)
+		return cap.ReachedBy(enforced) && cap.Above(reported) && enforced > reported && exceeds(reported, tolerance)
 	}
 	bypasses := func(cap budget.Cap, reported float64) bool {
-		return cap.ReachedBy(reported) && cap.Above(enforced) && enforced < reported && exceeds(reported)
+		return cap.ReachedBy(reported) && cap.Above(enforced) && enforced < reported && exceeds(reported, tolerance)
 	}
-	a.diverges = exceeds(reported) && math.Abs(enforced-reported) > patience &&
-		math.Abs(enforced-reported) > j.params.ToleranceRatio*max(math.Abs(enforced), math.Abs(reported))
+	notable := math.Abs(enforced-reported) > j.params.ToleranceRatio*max(math.Abs(enforced), math.Abs(reported))
+	a.diverges = notable && exceeds(reported, tolerance+patience)
+	a.unsure = notable && !a.diverges && exceeds(reported, tolerance+patience-burn*gap.Seconds())
 	a.lifted = enforced > reported && enforced-reported <= lifted
 	if a.cap.State != budget.CapKnown || a.cap.BlocksByIntent() {
 		return a

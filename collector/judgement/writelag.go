@@ -19,6 +19,7 @@ type durations struct {
 	next    int
 
 	measured budget.Optional[time.Duration] // the 95th percentile, unknown while there are too few samples
+	longest  time.Duration                  // of the samples
 }
 
 func (d *durations) add(sample time.Duration) {
@@ -29,7 +30,8 @@ func (d *durations) add(sample time.Duration) {
 		d.next = (d.next + 1) % lagSamples
 	}
 	if n := len(d.samples); n >= enoughLags {
-		d.measured = budget.Some(slices.Sorted(slices.Values(d.samples))[(n-1)*95/100])
+		sorted := slices.Sorted(slices.Values(d.samples))
+		d.measured, d.longest = budget.Some(sorted[(n-1)*95/100]), sorted[n-1]
 	}
 }
 
@@ -58,13 +60,15 @@ func (p *lagProbe) row(before, now *budget.Row) budget.Optional[time.Duration] {
 	if p.restAt.IsZero() || !now.Spend.Known || !before.Spend.Known {
 		return budget.Optional[time.Duration]{}
 	}
-	sample := budget.Optional[time.Duration]{}
+	sample, noise := budget.Optional[time.Duration]{}, budget.Noise(p.target)
 	switch {
 	case now.Spend.Value < before.Spend.Value, now.ReadAt.Sub(p.restAt) > longestProbe:
-	case now.Spend.Value < p.target-budget.Noise(p.target):
+	case now.Spend.Value < p.target-noise:
 		return sample
-	case before.Spend.Value < p.target-budget.Noise(p.target):
+	case before.Spend.Value < p.target-noise:
 		sample = budget.Some(max(0, before.ReadAt.Sub(p.restAt)))
+	case before.Spend.Value <= p.target+noise: // the row was there before the counter was seen to rest
+		sample = budget.Some(time.Duration(0))
 	}
 	*p = lagProbe{}
 	return sample
