@@ -20,9 +20,12 @@ func fill(tb testing.TB, s *redistest.Server, n int) []string {
 	for i := range names {
 		names[i] = "spend:key:" + strconv.Itoa(i)
 		pipe.Set(context.Background(), names[i], float64(i)/4, time.Hour)
-	}
-	if _, err := pipe.Exec(context.Background()); err != nil {
-		tb.Fatal(err)
+		if pipe.Len() < 1000 && i < n-1 { // few enough to be answered in time on a busy machine, too
+			continue
+		}
+		if _, err := pipe.Exec(context.Background()); err != nil {
+			tb.Fatal(err)
+		}
 	}
 	return names
 }
