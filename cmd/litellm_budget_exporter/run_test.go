@@ -29,7 +29,7 @@ import (
 )
 
 // patience is for how long a test waits for what must come; nothing that works takes as long.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // log is a buffer that can be read while it is written.
 type log struct {
