@@ -92,7 +92,7 @@ var known = map[budget.Cause]knowledge{
 	budget.ReservationLeak: {
 		text: said("Reservations of requests were never given back: the counter holds more than was spent, in steps that have nothing to do with it. " +
 			"Requests that were cancelled or lost with their proxy do that."),
-		releases: "1.84.0 and later, if a proxy is killed; cancelled requests: up to 1.88.0; refused realtime sessions: up to 1.99.4; routes that log no cost: up to 1.103.11",
+		releases: "1.84.0 and later, if a proxy is killed; cancelled requests: up to 1.88.0, those cut off in the middle of a stream up to 1.90.7 at least (not in 1.101.6); refused realtime sessions: up to 1.99.4; routes that log no cost: up to 1.103.11",
 		issues:   []int{27639, 30330, 30519, 30522, 35569, 39851},
 		remedies: []remedy{letExpire, deleteCounter, raiseCap, noReservations, upgrade("1.104.0", "only a proxy that dies with requests in flight leaks")},
 	},
