@@ -16,10 +16,10 @@ const (
 	// pinnedFor is for how long a counter must stand at the cap, with the row standing still, for that to
 	// count as a lock rather than as reservations in flight.
 	pinnedFor = 10 * time.Minute
-	// littleOfCap is the part of a budget that may have been spent shortly before an entity was met.
-	littleOfCap = 0.1
-	// explained is the least confidence of a cause that an event explains to the cent.
-	explained = 0.8
+	// The part of a budget that can be spent in one reading interval, and the part that may have been spent shortly before
+	// an entity was met.
+	spentAtOnce = 0.5
+	spentBefore = 0.1
 	// lastShownFor is for how long the time of the last confirmed reading is told.
 	lastShownFor = 24 * time.Hour
 )
@@ -78,7 +78,7 @@ func (j *Judge) suspect(t *Track, a assessment, at time.Time) {
 		t.suspicion = &suspicion{verdict: a.suspect, since: at, due: at.Add(j.writeLag())}
 	}
 	s := t.suspicion
-	if until := j.spendUntil(t, a, at); until.After(s.due) {
+	if until := j.spendUntil(t, a); until.After(s.due) {
 		s.due = until
 	}
 	s.row, s.counter, s.tolerance, s.pinned = t.row, t.counter, a.tolerance.Value, j.heldByReservations(t, a, at)
@@ -91,22 +91,19 @@ func (j *Judge) suspect(t *Track, a assessment, at time.Time) {
 }
 
 // spendUntil is until when a suspected lock can be a budget that was truly spent, with the row yet to tell: the counter
-// rose, or came back from an absence, by as much. An event that explains the lock by its numbers is waited for no longer.
-// Of an entity just met it is not known by how much; a little over its budget counts as such.
-func (j *Judge) spendUntil(t *Track, a assessment, at time.Time) time.Time {
+// rose, or came back from an absence, by as much, and that is not too much to be spent so fast; what several workers seed at
+// once always is. Of an entity just met it is not known what its counter rose by.
+func (j *Judge) spendUntil(t *Track, a assessment) time.Time {
 	ahead := a.enforced.Value - t.row.Spend.Value
+	if a.suspect != budget.FalselyLocked || ahead > spentAtOnce*a.cap.High {
+		return time.Time{}
+	}
 	until := time.Time{}
 	if t.motion != nil {
 		until = t.motion.madeUpUntil(ahead, j.unwrittenFor())
 	}
-	if met := t.firstAt.Add(j.unwrittenFor()); ahead <= littleOfCap*a.cap.High && met.After(until) {
+	if met := t.firstAt.Add(j.unwrittenFor()); ahead <= spentBefore*a.cap.High && met.After(until) {
 		until = met
-	}
-	if a.suspect != budget.FalselyLocked || !until.After(at) {
-		return time.Time{}
-	}
-	if _, confidence, _ := cause.Classify(j.facts(t, a, at)); confidence >= explained {
-		return time.Time{}
 	}
 	return until
 }

@@ -180,6 +180,11 @@ func TestABudgetSpentAfterAPauseIsNoFalseLock(t *testing.T) {
 		due(s, at(75))
 		s.pair(46, 9.6, 10.3).verdict(budget.NotJudged).pair(76, 9.6, 10.3).verdict(budget.FalselyLocked)
 	})
+	t.Run("too much to be spent so fast", func(t *testing.T) {
+		s := tell(t, "1.109.1").pair(0, 4.9, 4.9).cold(15).counter(30, 10.3)
+		due(s, at(45))
+		s.pair(46, 4.9, 10.3).verdict(budget.FalselyLocked)
+	})
 	t.Run("first seen far over it", func(t *testing.T) {
 		tell(t, "1.84.0").pair(0, 7, 10.3).pair(16, 7, 10.3).verdict(budget.FalselyLocked)
 	})
