@@ -49,6 +49,25 @@ func TestReconfigureKeepsHistoriesOfTheSameSources(t *testing.T) {
 	}
 }
 
+func TestASourceThatFailsIsDownAfterAReconfigureToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(r *rig) { r.api.key(1, 1, 10) })
+		stop := r.start()
+		r.until("both are up", time.Minute, func() bool { return r.source(budget.LiteLLM).Up && r.source(budget.Redis).Up })
+		r.api.setDown(true)
+		r.until("LiteLLM is down", 2*time.Minute, func() bool { return !r.source(budget.LiteLLM).Up })
+		stop()
+		r.Reconfigure(r.options)
+		if s := r.source(budget.LiteLLM); s.Up || s.Problem == "" || !r.source(budget.Redis).Up {
+			t.Errorf("after the reload: LiteLLM %+v, Redis %+v", s, r.source(budget.Redis))
+		}
+		r.api.setDown(false)
+		stop = r.start()
+		defer stop()
+		r.until("LiteLLM is up", time.Minute, func() bool { return r.source(budget.LiteLLM).Up })
+	})
+}
+
 func TestReconfigureToOtherEntitiesAndScopes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(r *rig) {

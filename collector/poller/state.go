@@ -126,10 +126,14 @@ func (p *Poller) reconfigure(before, now Options) {
 	for name, s := range fresh.sources {
 		if kept, ok := p.sources[name]; ok {
 			s.lastSuccess, s.tried = kept.lastSuccess, kept.tried
+			for loop, f := range kept.failing {
+				if now.Counters != nil || loop == inventoryLoop {
+					s.failing[loop] = failure{text: f.text} // without its reason it is told again if it goes on
+				}
+			}
 		}
 	}
 	p.sources = fresh.sources
-	p.sourcesChanged()
 	if !sameEntities(before, now) {
 		for scope, r := range p.rosters {
 			r.swept, r.counted = false, false
