@@ -202,7 +202,7 @@ type fresh struct {
 // narrow asks LiteLLM who is meant, so that nobody else is read. Where the configuration names the entities, those are
 // read: the credential may not be allowed to ask.
 func (f *fresh) narrow(ctx context.Context) error {
-	if e := f.config.Load().Entities; len(e.Keys)+len(e.Teams) > 0 {
+	if f.named() {
 		return nil
 	}
 	rows, err := f.poller.Lookup(ctx, f.name)
@@ -221,6 +221,12 @@ func (f *fresh) narrow(ctx context.Context) error {
 	f.name = rows[0].ID.Value
 	f.poller.Only(rows[0])
 	return nil
+}
+
+// named says that the configuration names the entities that are read.
+func (f *fresh) named() bool {
+	e := f.config.Load().Entities
+	return len(e.Keys)+len(e.Teams) > 0
 }
 
 // first finds the entity and waits until it, and its team, are judged and nothing that was suspected is open.
@@ -259,6 +265,8 @@ func (f *fresh) first(ctx context.Context) (*explain.Explanation, error) {
 	switch {
 	case err != nil:
 		return nil, err
+	case lookup != nil && len(lookup.matches) == 0 && f.named():
+		return nil, fmt.Errorf("%w, of those that the configuration names (entities)", lookup)
 	case lookup != nil:
 		return nil, lookup
 	}

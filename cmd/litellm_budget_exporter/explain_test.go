@@ -196,6 +196,20 @@ func TestExplainRefuses(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a key that the configuration does not name", func(t *testing.T) {
+		file := d.config(t)
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, file, string(content)+"entities: {keys: ["+d.locked+"]}\n")
+		if stderr := d.fails(t, "explain", "@well", "--config.file="+file); !strings.Contains(stderr, "no key or team has that id or alias, of those that the configuration names") {
+			t.Errorf("%s", stderr)
+		}
+		if stdout := d.run(t, 0, "explain", "checkout-prod", "--config.file="+file); !strings.Contains(stdout, "key checkout-prod ("+d.locked+")") {
+			t.Errorf("%s", stdout)
+		}
+	})
 	t.Run("a record over a file", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "case.yml")
 		write(t, file, "precious")

@@ -383,7 +383,6 @@ func (s subject) windows() []*Budget {
 			ResetAt:   moment(w.ResetAt),
 			Normal:    []Normal{},
 			Look:      []string{},
-			Remedies:  []Remedy{},
 			History:   []Point{},
 		}
 		if e.Counter.State != budget.CounterUnread {
@@ -394,6 +393,7 @@ func (s subject) windows() []*Budget {
 		}
 		b.Outcome = s.outcome(limit, w.Enforced, budget.Optional[float64]{}, true)
 		b.Text = windowText(b)
+		b.Remedies = s.windowRemedies(b)
 		if s.in.Deployment.Redis != nil {
 			b.Look = s.redis(b.Counter.Name, "GET")
 		}

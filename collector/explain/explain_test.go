@@ -313,6 +313,37 @@ func TestAffectedReleasesGoWithTheTable(t *testing.T) {
 	}
 }
 
+// TestRefusingWindowIsLeftToTheDatabase has the operator find out what nobody else can.
+func TestRefusingWindowIsLeftToTheDatabase(t *testing.T) {
+	e := entity(budget.Key, hash, "", capOf(1000), 3, 3)
+	for release, c := range map[string]struct {
+		counter float64
+		mind    string
+		offered bool
+	}{
+		"1.83.14": {50.3, "", false},
+		"1.97.0":  {50.3, "disable_spend_logs", true},
+		"":        {50.3, "disable_spend_logs", true},
+		"1.109.1": {50.3, "", true},
+		"1.101.6": {49, "", false},
+	} {
+		e.Windows = []budget.EntityWindow{{Duration: "1d", MaxBudget: budget.Some(50.0), Enforced: budget.Some(c.counter)}}
+		b := Explain(Input{Snapshot: snapshot(release), Deployment: deployment, Asked: Entity{Entity: e}}).Budgets[1]
+		if !c.offered {
+			if len(b.Remedies) != 0 {
+				t.Errorf("%q: %+v", release, b.Remedies)
+			}
+			continue
+		}
+		if len(b.Remedies) != 1 || len(b.Remedies[0].Commands) != 1 || !strings.HasSuffix(b.Remedies[0].Commands[0], " DEL prod:spend:key:"+hash+":window:1d") {
+			t.Fatalf("%q: %+v", release, b.Remedies)
+		}
+		if mind := strings.Join(b.Remedies[0].SideEffects, " "); !strings.Contains(mind, c.mind) || c.mind == "" && mind != "" {
+			t.Errorf("%q: mind %q", release, mind)
+		}
+	}
+}
+
 // TestFalseRefusalIsToldWithoutRedis has LiteLLM's log be all that tells what it enforces.
 func TestFalseRefusalIsToldWithoutRedis(t *testing.T) {
 	in := stories["no-redis"]()

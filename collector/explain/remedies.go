@@ -21,14 +21,43 @@ func (s subject) remedies(b *Budget) []Remedy {
 	found := []Remedy{}
 	for _, make := range known[s.Entity.Entity.Cause].remedies {
 		if r, ok := make(s, b); ok {
-			r.First = append([]string{}, r.First...) // none is [] in JSON, for null is unknown
-			r.Commands = append([]string{}, r.Commands...)
-			r.SideEffects = append([]string{}, r.SideEffects...)
-			found = append(found, r)
+			found = append(found, r.whole())
 		}
 	}
 	return found
 }
+
+// whole has the lists that are empty be lists in JSON: null is unknown.
+func (r Remedy) whole() Remedy {
+	r.First = append([]string{}, r.First...)
+	r.Commands = append([]string{}, r.Commands...)
+	r.SideEffects = append([]string{}, r.SideEffects...)
+	return r
+}
+
+// windowRemedies lists what to do about a time window that refuses. Whether it should is known to nobody but the
+// database, which is asked once its counter is gone.
+func (s subject) windowRemedies(b *Budget) []Remedy {
+	r := Remedy{
+		Title:    "Delete its counter",
+		Commands: s.redis(b.Counter.Name, "DEL"),
+		Changes: "The next request begins it again from what the database has of this time. If that is refused as well, it was spent: " +
+			"wait for the reset, or raise the max_budget of this window.",
+	}
+	if b.Outcome != Refused || len(r.Commands) == 0 || s.release().OlderThan("1.84.0") { // which began it at 0
+		return []Remedy{}
+	}
+	if s.in.Snapshot.FleetCauses[budget.FlushStalled] {
+		r.First = append(r.First, mendFlush)
+	}
+	if !s.release().AtLeast("1.101.0") {
+		r.SideEffects = append(r.SideEffects, "Up to 1.99.4 the database is LiteLLM's log: with disable_spend_logs, or a log kept for less than the window, it begins too low.")
+	}
+	return []Remedy{r.whole()}
+}
+
+// mendFlush is what comes before anything that begins a counter from the database.
+const mendFlush = "Mend the stalled flush: until the row has what was spent, a counter begun from it lets through what should be refused."
 
 // high says that LiteLLM enforces more than it reports.
 func high(b *Budget) bool { return b.Divergence != nil && *b.Divergence > 0 }
@@ -72,7 +101,7 @@ func deleteCounter(s subject, b *Budget) (Remedy, bool) {
 		r.First = append(r.First, "Stop the client for 60 s: 1.83.14 to 1.86.2 seed a counter several times under load, and whether the release in use does is not known; "+oneFirst+".")
 	}
 	if s.in.Snapshot.FleetCauses[budget.FlushStalled] {
-		r.First = append(r.First, "Mend the stalled flush: until the row has what was spent, a counter begun from it lets through what should be refused.")
+		r.First = append(r.First, mendFlush)
 	}
 	if version.OlderThan("1.84.0") {
 		r.SideEffects = append(r.SideEffects, "Each proxy may go by the old value in its memory for up to 60 s.")
