@@ -313,6 +313,26 @@ func TestAffectedReleasesGoWithTheTable(t *testing.T) {
 	}
 }
 
+// TestRefusedAllTheSame has LiteLLM refuse what both numbers would admit.
+func TestRefusedAllTheSame(t *testing.T) {
+	for name, c := range map[string]struct {
+		ago   time.Duration
+		own   bool
+		after string
+	}{
+		"a minute ago":       {time.Minute, true, "But LiteLLM refused it at 2026-03-01 11:59:00 UTC, at 148.4817 of 100.00"},
+		"an hour ago":        {time.Hour, true, ""},
+		"for a model's sake": {time.Minute, false, ""},
+	} {
+		log := []refusals.Refusal{{At: now.Add(-c.ago), Scope: budget.Key, ID: hash, Own: c.own, Enforced: budget.Some(148.4817), Cap: budget.Some(100.0)}}
+		x := Explain(Input{Snapshot: snapshot("1.96.2"), Deployment: deployment,
+			Asked: Entity{Entity: entity(budget.Key, hash, "", capOf(100), 74.2425, 74.2425), Refusals: log}})
+		if !strings.Contains(x.Summary, c.after) || strings.Contains(x.Summary, "But LiteLLM refused") != (c.after != "") {
+			t.Errorf("%s: %s", name, x.Summary)
+		}
+	}
+}
+
 // TestRefusingWindowIsLeftToTheDatabase has the operator find out what nobody else can.
 func TestRefusingWindowIsLeftToTheDatabase(t *testing.T) {
 	e := entity(budget.Key, hash, "", capOf(1000), 3, 3)
@@ -379,7 +399,15 @@ func TestReleasesWithoutCountersHaveNone(t *testing.T) {
 	for release, want := range map[string]string{"1.82.6": "LiteLLM keeps none before 1.83.3", "1.84.0": "the wrong Redis, database or namespace"} {
 		s := snapshot(release)
 		s.FleetCauses = map[budget.FleetCause]bool{budget.NoSharedCounters: true}
-		x := Explain(Input{Snapshot: s, Deployment: deployment, Asked: Entity{Entity: entity(budget.Key, hash, "", capOf(10), 3, 3)}})
+		cold := entity(budget.Key, hash, "", capOf(10), 3, 3)
+		cold.Counter = budget.Counter{State: budget.CounterAbsent, ReadAt: now}
+		x := Explain(Input{Snapshot: s, Deployment: deployment, Asked: Entity{Entity: cold}})
+		if len(x.Budgets[0].Normal) != 0 {
+			t.Errorf("%s: that it has no counter is called normal: %+v", release, x.Budgets[0].Normal)
+		}
+		if elsewhere := x.Next.Outcome == Unknown && strings.Contains(x.Summary, "does not count in the Redis"); elsewhere != (release == "1.84.0") {
+			t.Errorf("%s: %s, next %+v", release, x.Summary, x.Next)
+		}
 		if len(x.Problems) != 1 || !strings.Contains(x.Problems[0], want) || !slices.Equal(x.FleetCauses, []budget.FleetCause{budget.NoSharedCounters}) {
 			t.Errorf("%s: %q, %v", release, x.Problems, x.FleetCauses)
 		}

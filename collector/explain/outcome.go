@@ -45,6 +45,8 @@ func (s subject) outcome(limit budget.Cap, enforced, reported budget.Optional[fl
 		return Refused
 	case limit.State == budget.CapUnlimited:
 		return NoLimit
+	case s.countedElsewhere():
+		return Unknown
 	case limit.State == budget.CapUnknown || !enforced.Known:
 		return Unknown
 	case s.refusesAt(enforced.Value, limit, window):
@@ -76,6 +78,9 @@ func nextRequest(x *Explanation, in Input) NextRequest {
 			return n
 		case b.Outcome == Unknown && n.Outcome != Unknown:
 			n = NextRequest{Outcome: Unknown, Text: "Whether it is admitted cannot be told: " + b.doubt()}
+			if (subject{in: in}).countedElsewhere() {
+				n.Text = "Whether it is admitted cannot be told: LiteLLM does not count in the Redis that is read."
+			}
 		case n.Outcome == Admitted && (b.Outcome == Slowed || b.Outcome == Over):
 			n.Outcome = b.Outcome
 		}
@@ -89,6 +94,12 @@ func nextRequest(x *Explanation, in Input) NextRequest {
 		Slowed:   "It is slowed down rather than refused, if LiteLLM's budget_exceeded_throttle_percentage is set.",
 	}[n.Outcome]
 	return n
+}
+
+// countedElsewhere says that the counters of this release are not in the Redis that is read: what there is none of there
+// may well be somewhere else.
+func (s subject) countedElsewhere() bool {
+	return s.in.Snapshot.FleetCauses[budget.NoSharedCounters] && s.release().Rules.Counters
 }
 
 // doubt says what is not known of a budget.
@@ -170,6 +181,8 @@ func (s subject) text(b *Budget) string {
 		return "Not judged: what stands in its counter is no number."
 	case b.Reported == nil:
 		return "Not judged: LiteLLM does not tell its spend."
+	case s.countedElsewhere():
+		return "What LiteLLM enforces is not known, for it does not count in the Redis that is read."
 	case b.Enforced == nil && s.falselyRefused() != nil:
 		r := s.falselyRefused()
 		return fmt.Sprintf("Falsely refused at %s: LiteLLM's log has %s of %s, although the books stayed below the cap. What it enforces now is not known.",
@@ -187,7 +200,12 @@ func (s subject) text(b *Budget) string {
 	case b.Outcome == NoLimit:
 		return "It has no cap, and the two numbers agree."
 	}
-	return "The two numbers agree, as far as is normal for it now."
+	const agree = "The two numbers agree, as far as is normal for it now."
+	if r := s.refusedLately(); r != nil && b.Outcome == Admitted {
+		return fmt.Sprintf("%s But LiteLLM refused it at %s, at %s of %s: what it enforced then is not what this Redis holds now.",
+			agree, clock(r.At), amountOf(pointer(r.Enforced)), amountOf(pointer(r.Cap)))
+	}
+	return agree
 }
 
 // falselyRefused is what is known of a refusal by the entity's own cap that was false; nil where none is known.
@@ -195,6 +213,20 @@ func (s subject) falselyRefused() *refusals.Refusal {
 	id := s.Entity.Entity.ID
 	for _, r := range s.Refusals {
 		if r.Own && r.Scope == id.Scope && r.ID == id.Value && r.FalseAt.Known {
+			return &r
+		}
+	}
+	return nil
+}
+
+// lately is for how long a refusal says something about now.
+const lately = 10 * time.Minute
+
+// refusedLately is the last refusal by the entity's own cap, of the last minutes; nil where none is known.
+func (s subject) refusedLately() *refusals.Refusal {
+	id := s.Entity.Entity.ID
+	for _, r := range s.Refusals { // the newest first
+		if r.Own && r.Scope == id.Scope && r.ID == id.Value && s.in.Snapshot.At.Sub(r.At) <= lately {
 			return &r
 		}
 	}
@@ -225,6 +257,9 @@ func windowText(b *Budget) string {
 func (s subject) normal() []Normal {
 	found := []Normal{}
 	for _, state := range cause.Normal(s.Entity.Entity, s.History, s.in.Snapshot.At) {
+		if state == cause.Cold && s.in.Snapshot.FleetCauses[budget.NoSharedCounters] {
+			continue // nobody's counter is there
+		}
 		found = append(found, Normal{state, state.Sentence()})
 	}
 	return found
