@@ -157,15 +157,32 @@ func closing(s *budget.Snapshot, accused int) string {
 		text += "LiteLLM's writing of spend to its database is stalled (flush_stalled): every row is behind.\n"
 	}
 	switch {
+	case !s.Release.Rules.Counters:
+		text += "LiteLLM keeps no counters before 1.83.3: it enforces the reported spend, up to a minute old in the memory of each proxy.\n"
 	case s.FleetCauses[budget.NoSharedCounters]:
 		text += "No counter anywhere although spend rises (no_shared_counters): wrong Redis, database or namespace, or LiteLLM keeps its counters elsewhere.\n"
 	case present == 0 && read > 0:
 		text += "There was no counter of anybody in Redis: nobody spent anything for a minute, or it is the wrong Redis, database or namespace.\n"
 	}
+	if n := notJudged(s); n > 0 {
+		text += fmt.Sprintf("Not judged: %d, because blocked, expired, slowed down rather than refused, or with a number that cannot be read.\n", n)
+	}
 	if unknown > 0 {
 		text += fmt.Sprintf("The cap of %d could not be read: they can be diverging, but neither locked nor bypassed.\n", unknown)
 	}
 	return text
+}
+
+// notJudged counts the entities without a verdict.
+func notJudged(s *budget.Snapshot) (n int) {
+	for _, entities := range s.Entities {
+		for _, e := range entities {
+			if e.Verdict == budget.NotJudged {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // short is a name that leaves room for the others in a row.

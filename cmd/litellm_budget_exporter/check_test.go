@@ -31,7 +31,12 @@ func TestCheckOutput(t *testing.T) {
 	delete(onlyReported.Sources, budget.Redis)
 	onlyReported.Entities = nil
 
-	for name, s := range map[string]*budget.Snapshot{"incidents": incidents(), "quiet": quiet, "no-counters": noCounters, "only-reported": onlyReported} {
+	noneKept := incidents()
+	noneKept.Release = budget.ReleaseOf("1.82.6")
+	noneKept.Entities, noneKept.Fleets = nil, quiet.Fleets
+	noneKept.FleetCauses = noCounters.FleetCauses
+
+	for name, s := range map[string]*budget.Snapshot{"incidents": incidents(), "quiet": quiet, "none-kept": noneKept, "no-counters": noCounters, "only-reported": onlyReported} {
 		t.Run(name, func(t *testing.T) {
 			var table, form bytes.Buffer
 			if err := writeTable(&table, s); err != nil {

@@ -56,7 +56,7 @@ func incidents() *budget.Snapshot {
 	redis.Up, redis.Problem = false, "redis.example.com:6379: NOPERM: grant the user +@read on ~spend:*"
 	return &budget.Snapshot{
 		At:           landingNow.Add(-5 * time.Second),
-		Release:      budget.Release{Version: "1.84.0"},
+		Release:      budget.ReleaseOf("1.84.0"),
 		Sources:      map[budget.Source]budget.SourceState{budget.LiteLLM: up(7 * time.Second), budget.Redis: redis},
 		CounterNames: "prefixed",
 		Entities:     map[budget.Scope][]*budget.Entity{budget.Key: {diverging, well, negative, apart, locked}, budget.Team: {bypassed}},
