@@ -459,6 +459,20 @@ func TestStalledFlushComesBeforeDeleting(t *testing.T) {
 	}
 }
 
+// TestALockIsOpenedFirst has what lets people work at once be told first, whatever locks them out.
+func TestALockIsOpenedFirst(t *testing.T) {
+	for _, c := range budget.Causes {
+		if known[c].low || c == budget.PinnedAtCap || c == budget.Negative { // no lock, or one that is over before the cap is seen
+			continue
+		}
+		e := accused(entity(budget.Key, hash, "", capOf(10), 5, 12), budget.FalselyLocked, c, 0.5)
+		b := Explain(Input{Snapshot: snapshot("1.97.0"), Deployment: deployment, Asked: Entity{Entity: e, Row: &budget.Row{ID: e.ID, MaxBudget: budget.Some(10.0)}}}).Budgets[0]
+		if !strings.HasPrefix(b.Remedies[0].Title, "Raise the cap") {
+			t.Errorf("%s: the first is %q", c, b.Remedies[0].Title)
+		}
+	}
+}
+
 // TestEveryCauseIsKnown explains every cause in every release, in either direction.
 func TestEveryCauseIsKnown(t *testing.T) {
 	for _, c := range budget.Causes {

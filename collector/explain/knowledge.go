@@ -17,7 +17,7 @@ type knowledge struct {
 	text     func(evidence) string // what happened
 	releases string                // which suffer from it
 	issues   []int                 // of BerriAI/litellm
-	remedies []remedy              // the best first
+	remedies []remedy              // what works soonest first
 	low      bool                  // it leaves the counter below the row, rather than above it
 }
 
@@ -53,7 +53,7 @@ var known = map[budget.Cause]knowledge{
 		},
 		releases: "1.83.14, 1.84.0, 1.85.0 and 1.86.0 to 1.86.2; not 1.84.1 and later of its line, 1.86.3, and 1.87.5 and later",
 		issues:   []int{27735, 28247, 28248, 28283, 28590},
-		remedies: []remedy{letExpire, deleteCounter, raiseCap, upgrade("1.87.5", "(and in 1.84.1 and 1.86.3 of their lines) one worker sets the counter, and the others leave it as it is")},
+		remedies: []remedy{raiseCap, letExpire, deleteCounter, upgrade("1.87.5", "(and in 1.84.1 and 1.86.3 of their lines) one worker sets the counter, and the others leave it as it is")},
 	},
 	budget.StaleAfterReset: {
 		text: func(e evidence) string {
@@ -62,13 +62,13 @@ var known = map[budget.Cause]knowledge{
 		},
 		releases: "the scheduled job: up to 1.102.4, when its write to Redis failed; /key/…/reset_spend: up to 1.88.0 always, later when its write to Redis failed",
 		issues:   []int{28961, 29576, 29694, 30001, 30002, 38686, 39726, 39729, 40940},
-		remedies: []remedy{deleteCounter, letExpire, resetSpend, raiseCap, longerTimeout, upgrade("1.103.11", "the scheduled job deletes the counter, and says so in the log when it cannot")},
+		remedies: []remedy{raiseCap, deleteCounter, letExpire, resetSpend, longerTimeout, upgrade("1.103.11", "the scheduled job deletes the counter, and says so in the log when it cannot")},
 	},
 	budget.ResetUndone: {
 		text:     said("The budget was reset and the counter with it, and then a worker that still held what was spent before raised the counter back to that."),
 		releases: "1.90.0 and later: time windows of busy keys and teams; every scope with fail_closed_budget_enforcement",
 		issues:   []int{36941},
-		remedies: []remedy{deleteCounter, letExpire, raiseCap},
+		remedies: []remedy{raiseCap, deleteCounter, letExpire},
 	},
 	budget.ManualSpendEdit: {
 		text: func(e evidence) string {
@@ -78,7 +78,7 @@ var known = map[budget.Cause]knowledge{
 		},
 		releases: "teams, and edits in the database: all; keys: up to 1.88.0, 1.90 with a namespace, later when the write to Redis failed",
 		issues:   []int{30776, 30785},
-		remedies: []remedy{letExpire, deleteCounter},
+		remedies: []remedy{raiseCap, letExpire, deleteCounter},
 	},
 	budget.PinnedAtCap: {
 		text: func(e evidence) string {
@@ -94,13 +94,13 @@ var known = map[budget.Cause]knowledge{
 			"Requests that were cancelled or lost with their proxy do that."),
 		releases: "1.84.0 and later, if a proxy is killed; cancelled requests: up to 1.88.0, those cut off in the middle of a stream up to 1.90.7 at least (not in 1.101.6); refused realtime sessions: up to 1.99.4; routes that log no cost: up to 1.103.11",
 		issues:   []int{27639, 30330, 30519, 30522, 35569, 39851},
-		remedies: []remedy{letExpire, deleteCounter, raiseCap, noReservations, upgrade("1.104.0", "only a proxy that dies with requests in flight leaks")},
+		remedies: []remedy{raiseCap, letExpire, deleteCounter, noReservations, upgrade("1.104.0", "only a proxy that dies with requests in flight leaks")},
 	},
 	budget.DoubleApply: {
 		text:     said("The counter rises by more than is spent, at the pace of the spending: costs are added twice, as when the Redis client sends an increment again after a timeout although Redis had taken it."),
 		releases: "any; likely up to 1.106.10, where LiteLLM gives Redis 0.1 s to answer (5 s from 1.108.5)",
 		issues:   []int{30460},
-		remedies: []remedy{letExpire, deleteCounter, raiseCap, longerTimeout},
+		remedies: []remedy{raiseCap, letExpire, deleteCounter, longerTimeout},
 	},
 	budget.CounterLost: {
 		text: func(e evidence) string {
@@ -136,7 +136,7 @@ var known = map[budget.Cause]knowledge{
 		text:     said("The counter has no end of life. LiteLLM writes a value and its expiry in two steps and was cut off between them; only the next write would give it one, and nothing writes to a counter that refuses everything."),
 		releases: "1.83.3 to 1.101.6; hardly from 1.102.4 on",
 		issues:   []int{40715, 40956},
-		remedies: []remedy{giveLife, deleteCounter, upgrade("1.102.4", "value and expiry are written in one step")},
+		remedies: []remedy{raiseCap, giveLife, deleteCounter, upgrade("1.102.4", "value and expiry are written in one step")},
 	},
 	budget.Negative: {
 		text: func(e evidence) string {
@@ -152,7 +152,7 @@ var known = map[budget.Cause]knowledge{
 	budget.Unexplained: {
 		text:     said("No known failure mode explains it by what was seen so far."),
 		releases: "not known",
-		remedies: []remedy{letExpire, block, deleteCounter, raiseCap, record},
+		remedies: []remedy{raiseCap, block, letExpire, deleteCounter, record},
 	},
 }
 
