@@ -117,9 +117,9 @@ func (p *program) explainOne(ctx context.Context, o explainOptions) error {
 	if o.http != "" && o.exporter == "" {
 		return errors.New("--http.config.file says how to reach an exporter: it goes with --exporter only")
 	}
+	var err error
 	switch {
 	case o.name == "" && o.stdin:
-		var err error
 		if o.name, err = readName(p.stdin); err != nil {
 			return err
 		}
@@ -128,41 +128,44 @@ func (p *program) explainOne(ctx context.Context, o explainOptions) error {
 	}
 	var file *os.File
 	if o.record != "" { // before anybody waits for long
-		var err error
 		if file, err = os.OpenFile(o.record, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
 			return fmt.Errorf("--record: %w", err)
 		}
 		defer file.Close()
 	}
+	recorded, err := p.tell(ctx, o)
+	if file == nil {
+		return err
+	}
+	if recorded == nil {
+		return errors.Join(err, os.Remove(o.record)) // it is empty, and would be in the way of the next attempt
+	}
+	return errors.Join(err, casebook.Write(file, recorded.Case()), file.Close())
+}
+
+// tell explains one entity, follows it if it is to, and returns what it saw: nil where there was nothing to see.
+func (p *program) tell(ctx context.Context, o explainOptions) (*casebook.Recorder, error) {
 	source, end, err := p.source(ctx, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer end()
 	x, err := source.first(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := p.print(o, x); err != nil {
-		return err
+		return nil, err
 	}
 	if o.output == "text" && o.exporter == "" && doubtful(x) {
 		fmt.Fprintf(p.stdout, "\nThis was one look. An exporter that was running remembers how it began: %s explain %s --exporter URL\n", name, explain.Quote(x.ID))
 	}
-	var recorder casebook.Recorder
+	recorder := &casebook.Recorder{}
 	recorder.Take(x)
 	if o.watch {
-		if err := p.follow(ctx, o, source, x, &recorder); err != nil {
-			return err
-		}
+		err = p.follow(ctx, o, source, x, recorder)
 	}
-	if file == nil {
-		return nil
-	}
-	if err := casebook.Write(file, recorder.Case()); err != nil {
-		return err
-	}
-	return file.Close()
+	return recorder, err // also of what ended by an error
 }
 
 // doubtful says that a cause is no more than likely.

@@ -210,6 +210,13 @@ func TestExplainRefuses(t *testing.T) {
 			t.Errorf("%s", stdout)
 		}
 	})
+	t.Run("a record of a stranger", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "case.yml")
+		d.fails(t, "explain", "nobody", config, "--record="+file)
+		if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("an empty file is left: %v", err)
+		}
+	})
 	t.Run("a record over a file", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "case.yml")
 		write(t, file, "precious")

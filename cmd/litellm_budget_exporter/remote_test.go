@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"litellm_budget_exporter/collector/casebook"
 )
 
 // TestExplainAsksAProtectedExporter reaches an exporter that has TLS and basic authentication by a file of an HTTP
@@ -93,5 +97,36 @@ func TestExplainAsksNoExporter(t *testing.T) {
 				t.Errorf("it says %q, want %q in it", stderr, c.want)
 			}
 		})
+	}
+}
+
+// TestRecordingOutlivesTheExporter has the exporter go away while a key is followed: what was seen till then is kept.
+func TestRecordingOutlivesTheExporter(t *testing.T) {
+	d := deploy(t, "")
+	locked, err := os.ReadFile("testdata/explain/locked.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked > 1 {
+			http.Error(w, "gone", http.StatusBadGateway)
+			return
+		}
+		_, _ = w.Write(locked)
+	}))
+	defer s.Close()
+	file := filepath.Join(t.TempDir(), "case.yml")
+	_, stderr := d.execute(t, "", 2, "explain", "x", "--watch", "--exporter="+s.URL, "--record="+file)
+	if !strings.Contains(stderr, "502 Bad Gateway") {
+		t.Errorf("%s", stderr)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := casebook.Read(bytes.NewReader(content))
+	if err != nil || len(c.Entities) != 1 || len(c.Entities[0].Readings) != 2 {
+		t.Errorf("%v:\n%s", err, content)
 	}
 }
