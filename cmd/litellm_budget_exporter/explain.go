@@ -157,8 +157,8 @@ func (p *program) tell(ctx context.Context, o explainOptions) (*casebook.Recorde
 	if err := p.print(o, x); err != nil {
 		return nil, err
 	}
-	if o.output == "text" && o.exporter == "" && doubtful(x) {
-		fmt.Fprintf(p.stdout, "\nThis was one look. An exporter that was running remembers how it began: %s explain %s --exporter URL\n", name, explain.Quote(x.ID))
+	if o.output == "text" && o.exporter == "" && !o.watch && doubtful(x) {
+		fmt.Fprintf(p.stdout, "\nThis was one look. An exporter that was running remembers how it began: %s explain %s --exporter URL\n", name, explain.Quote(o.name))
 	}
 	recorder := &casebook.Recorder{}
 	recorder.Take(x)
