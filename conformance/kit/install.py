@@ -41,8 +41,8 @@ def name_what_is_missing():
     if missing:
         end('these Debian packages are missing: %s\n  RUNLEVEL=1 apt-get install --no-install-recommends %s   (RUNLEVEL=1: without starting services)'
             % (missing, missing), UNAVAILABLE)
-    if not (3, 10) <= sys.version_info[:2] <= (3, 13):
-        end('this is Python %d.%d; LiteLLM\'s locked versions need 3.10 to 3.13' % sys.version_info[:2], UNAVAILABLE)
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        end('this is Python %d.%d; LiteLLM\'s locked versions need 3.11 to 3.13' % sys.version_info[:2], UNAVAILABLE)
 
 
 def fetch(argv, **kwargs):

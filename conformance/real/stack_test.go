@@ -273,18 +273,9 @@ func (k virtualKey) refused(t *testing.T) {
 // admitted says that the next request is.
 func (k virtualKey) admitted(t *testing.T) {
 	t.Helper()
-	if err := k.isAdmitted(0); err != nil {
-		t.Fatal(err)
+	if a, err := k.chat(0, cheap); err != nil || a.status != http.StatusOK {
+		t.Fatalf("not admitted: %v %d %s", err, a.status, a.body)
 	}
-}
-
-// isAdmitted asks a proxy, and says why the request was not admitted.
-func (k virtualKey) isAdmitted(proxy int) error {
-	a, err := k.chat(proxy, cheap)
-	if err == nil && a.status != http.StatusOK {
-		err = fmt.Errorf("not admitted: status %d: %s", a.status, a.body)
-	}
-	return err
 }
 
 // info is spend and max_budget by /key/info.
