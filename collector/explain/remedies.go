@@ -71,6 +71,9 @@ func (s subject) additive() bool {
 // oneFirst is how a counter is begun without a race for it.
 const oneFirst = "then let a single request through before the rest: whoever finds no counter adds the row's spend to it, and several at once multiply it"
 
+// remembered is what a counter that is gone leaves behind up to 1.83.14, where a proxy keeps what it first wrote for 600 s.
+const remembered = "Each proxy may go by the old value in its memory for up to ten minutes; restarting it ends that."
+
 func letExpire(s subject, b *Budget) (Remedy, bool) {
 	r := Remedy{
 		Title:   "Let the counter expire",
@@ -82,6 +85,9 @@ func letExpire(s subject, b *Budget) (Remedy, bool) {
 	}
 	if !s.release().OlderThan("1.104.0") {
 		r.SideEffects = append(r.SideEffects, "From 1.104.0 on a request in flight renews the counter's life every 30 s: wait until all are answered (request_timeout at most).")
+	}
+	if s.release().OlderThan("1.84.0") {
+		r.SideEffects = append(r.SideEffects, remembered)
 	}
 	r.Commands = s.redis(b.Counter.Name, "PTTL")
 	return r, high(b) && !never(b) && len(r.Commands) > 0
@@ -104,7 +110,7 @@ func deleteCounter(s subject, b *Budget) (Remedy, bool) {
 		r.First = append(r.First, mendFlush)
 	}
 	if version.OlderThan("1.84.0") {
-		r.SideEffects = append(r.SideEffects, "Each proxy may go by the old value in its memory for up to 60 s.")
+		r.SideEffects = append(r.SideEffects, remembered)
 	}
 	if !version.OlderThan("1.84.0") {
 		text := "Requests in flight settle their reservations against the new counter, which can leave it too low by as much"
