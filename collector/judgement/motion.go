@@ -65,6 +65,9 @@ func (m *motion) counterMoved(before, now budget.Counter, reported budget.Option
 	case now.Value > before.Value:
 		m.counter = appendRise(m.counter, newRise(before.ReadAt, now.ReadAt, now.Value-before.Value, reported.Value), keep)
 	}
+	if now.Value != before.Value { // spend raises it all the while: what it falls short of that was settled, too
+		m.peak += m.rowRate(now.ReadAt) * now.ReadAt.Sub(before.ReadAt).Seconds()
+	}
 	if now.Value >= m.peak || now.ReadAt.Sub(m.peakAt) > burnWindow {
 		m.peak, m.peakAt = now.Value, now.ReadAt
 	}
@@ -104,7 +107,7 @@ func (m *motion) rowMoved(before, now *budget.Row, unwrittenFor time.Duration) {
 		m.row = appendRise(m.row, newRise(before.ReadAt, now.ReadAt, change, before.Spend.Value), burnWindow)
 	}
 	if change < 0 { // a reset or an edit: where the counter stood tells nothing any more
-		m.peak = 0
+		m.peakAt = time.Time{}
 	}
 	for i := range m.counter {
 		r := &m.counter[i]
