@@ -248,6 +248,23 @@ func TestCopiesAreTold(t *testing.T) {
 	}
 }
 
+func TestAnExactMultipleAtOneLookIsMoreThanChance(t *testing.T) {
+	for name, c := range map[string]struct {
+		release           string
+		reported, counter float64
+		want              float64
+	}{
+		"exact":                                 {"1.84.0", 3.536, 10.607, 0.75},
+		"about":                                 {"1.84.0", 3.536, 10.75, 0.5},
+		"exact, in a release that is not known": {"", 3.536, 10.607, 0.5},
+	} {
+		cause, got, _ := Classify(tell(c.release, c.reported, c.counter).facts())
+		if cause != budget.ReseedMultiple || got != c.want {
+			t.Errorf("%s: %s %v, want %v", name, cause, got, c.want)
+		}
+	}
+}
+
 func TestALandmarkStaysWhileTheDivergenceDoes(t *testing.T) {
 	s := tell("1.84.0", 3.536, 3.536).cold(15).counts(30, 10.607)
 	for i := range 200 { // the samples from before are long gone

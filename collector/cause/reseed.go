@@ -11,6 +11,8 @@ const (
 	mostCopies = 64
 	// nearInteger is the farthest that a ratio may lie from an integer.
 	nearInteger = 0.05
+	// exactInteger is how near it is where nothing was spent since: one ratio in a hundred is so by chance.
+	exactInteger = 0.005
 	// Where the counter was seen to come back with a multiple, it may hold as much more as was spent until it was
 	// read: a fraction of the ratio, up to a bound. Where it was not, so much would make a third of all ratios fit.
 	nearIntegerFraction = 0.02
@@ -50,7 +52,15 @@ func (h *History) steadyConfidence(f Facts, since step) float64 {
 
 // multipleAtOneLook: an idle entity whose counter is a multiple of its row.
 func (f Facts) multipleAtOneLook() (finding, bool) {
-	return f.multipleOf(f.Reported, f.Enforced/f.Reported, unseen, 0.5)
+	return f.multipleOf(f.Reported, f.Enforced/f.Reported, unseen, f.unseenConfidence(f.Enforced/f.Reported, 0.5))
+}
+
+// unseenConfidence is higher for a multiple so exact that chance hardly makes one, in a release that is known to.
+func (f Facts) unseenConfidence(times, confidence float64) float64 {
+	if math.Abs(times-math.Round(times)) <= exactInteger && f.certainly(budget.ReseedMultiple) {
+		return max(confidence, 0.75)
+	}
+	return confidence
 }
 
 // multipleUnseen: what happened before the first sight. Where the divergence stays the same while the row grows, it is a
@@ -62,7 +72,7 @@ func (f Facts) multipleUnseen() (finding, bool) {
 		if h.flat(f, step{}) && f.Now.UnixMilli()-h.samples[0].at >= 60_000 {
 			confidence = 0.6
 		}
-		return f.multipleOf(f.Reported, f.Enforced/f.Reported, unseen, confidence)
+		return f.multipleOf(f.Reported, f.Enforced/f.Reported, unseen, f.unseenConfidence(f.Enforced/f.Reported, confidence))
 	}
 	if len(h.samples) < 3 || !h.flat(f, step{}) {
 		return finding{}, false

@@ -13,6 +13,9 @@ const (
 	// for, but not so long that a real divergence would be called later than after two minutes.
 	divergingFor    = 60 * time.Second
 	divergingAtMost = 90 * time.Second
+	// metFor is for how long an entity that was never seen well must be known before it is called diverging by a counter
+	// that moves and is too high: until then it is not known what reservations are usual for it.
+	metFor = 105 * time.Second
 	// pinnedFor is for how long a counter must stand at the cap, with the row standing still, for that to
 	// count as a lock rather than as reservations in flight.
 	pinnedFor = 10 * time.Minute
@@ -177,7 +180,10 @@ func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 	if a.lifted {
 		enough = j.liftFor()
 	}
-	if a.diverges && a.close && at.Sub(t.divergingSince) >= enough {
+	t.seenWell = t.seenWell || a.agrees && t.counter.State == budget.CounterPresent
+	moves := t.motion != nil && len(t.motion.counter) > 0 && a.enforced.Value > t.row.Spend.Value
+	known := t.seenWell || !moves || at.Sub(t.firstAt) >= metFor
+	if a.diverges && a.close && known && at.Sub(t.divergingSince) >= enough {
 		t.lasting = true
 	}
 	t.odd = a.odd

@@ -37,6 +37,7 @@ type Track struct {
 	lasting        bool      // they have done so for long enough
 	odd            bool      // immortal or negative
 	everJudged     bool
+	seenWell       bool // a counter and the row agreed once
 
 	entity *budget.Entity
 }
