@@ -58,6 +58,10 @@ type memo struct {
 // memoTTL is how long a worker remembers a counter or a row.
 const memoTTL = time.Minute
 
+// counterMemoTTL is how long a worker that trusts its memory of a counter does so, from the first write on: the default of
+// LiteLLM's in-memory cache, seen to be more than a minute in 1.83.14.
+const counterMemoTTL = 10 * time.Minute
+
 func newWorker() *worker {
 	return &worker{memory: map[string]memo{}, rows: map[account]memo{}, pending: map[account]float64{}}
 }
@@ -400,7 +404,15 @@ func (f *Flight) reservations() []budgeted {
 func (s *Simulator) add(ctx context.Context, w *worker, a account, usd float64) (float64, bool) {
 	v, ok := s.counters.add(ctx, a.counter(), usd)
 	if ok {
-		w.memory[a.counter()] = memo{v, s.clock.Now().Add(memoTTL)}
+		now := s.clock.Now()
+		until := now.Add(memoTTL)
+		if s.release.is(trustsMemory) {
+			until = now.Add(counterMemoTTL)
+			if m, remembered := w.memory[a.counter()]; remembered && now.Before(m.until) {
+				until = m.until
+			}
+		}
+		w.memory[a.counter()] = memo{v, until}
 	}
 	return v, ok
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"strings"
 )
 
 const chatPath = "/v1/chat/completions"
@@ -18,9 +19,10 @@ const estimateFactor = 4
 // chat is POST /v1/chat/completions, answered at once. The workers take turns.
 func (a *answer) chat(r *http.Request) *response {
 	var asked struct {
-		Model string `json:"model"`
-		User  string `json:"user"`
-		Meta  struct {
+		Model    string          `json:"model"`
+		Messages json.RawMessage `json:"messages"`
+		User     string          `json:"user"`
+		Meta     struct {
 			Tags []string `json:"tags"`
 		} `json:"metadata"`
 	}
@@ -31,10 +33,17 @@ func (a *answer) chat(r *http.Request) *response {
 	if !known {
 		return failure(400, "invalid_request_error", "model", "Invalid model name passed in model="+asked.Model)
 	}
+	if asked.Messages == nil {
+		if a.release.is(namesMissingMessages) {
+			return failure(400, "invalid_request_error", "messages", "/chat/completions: Missing required parameter: 'messages'.")
+		}
+		return failure(500, "None", "None", "Router.acompletion() missing 1 required positional argument: 'messages'")
+	}
 	a.requests++
 	if k := a.caller.key; k != nil && cost > 0 {
 		flights, refusals := a.begin(r.Context(), Request{
-			Key: k.Hash, Worker: a.requests, Cost: cost, Estimate: estimateFactor * cost, EndUser: asked.User, Tags: asked.Meta.Tags,
+			Key: k.Hash, Worker: a.requests, Cost: cost, Estimate: estimateFactor * cost, EndUser: asked.User,
+			Tags: append(asked.Meta.Tags, agentTags(r.UserAgent())...),
 		})
 		if refusals[0] != nil {
 			return refused(refusals[0])
@@ -46,6 +55,18 @@ func (a *answer) chat(r *http.Request) *response {
 		a.requests, a.now().Unix(), asked.Model))
 	answer.header = map[string]string{"x-litellm-version": a.release.name}
 	return answer
+}
+
+// agentTags are the tags that LiteLLM makes of a User-Agent: its name, and all of it.
+func agentTags(agent string) (tags []string) {
+	const tag = "User-Agent: "
+	if name, _, versioned := strings.Cut(agent, "/"); versioned {
+		tags = append(tags, tag+name)
+	}
+	if agent != "" {
+		tags = append(tags, tag+agent)
+	}
+	return tags
 }
 
 func round4(v float64) float64 { return math.Round(v*1e4) / 1e4 }

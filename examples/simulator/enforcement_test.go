@@ -54,18 +54,22 @@ func TestReseedLocks(t *testing.T) {
 	}
 }
 
-// TestCounterRestart: up to 1.83.14 a worker that remembers the counter does not seed it again.
+// TestCounterRestart: up to 1.83.14 a worker that remembers the counter, as it does for ten minutes, does not seed it again.
 func TestCounterRestart(t *testing.T) {
 	server := redistest.Standalone(t)
-	for release, want := range map[string]float64{"1.83.14": 0.25, "1.84.0": 3.75} {
-		l := newLab(t, server, simulator.Options{Release: release, Workers: 1})
+	for _, c := range []struct {
+		release string
+		later   time.Duration
+		want    float64
+	}{{"1.83.14", 20 * time.Second, 0.25}, {"1.83.14", 9 * time.Minute, 0.25}, {"1.83.14", 11 * time.Minute, 3.75}, {"1.84.0", 20 * time.Second, 3.75}} {
+		l := newLab(t, server, simulator.Options{Release: c.release, Workers: 1})
 		k := l.AddKey(simulator.Key{Spend: 3.25, MaxBudget: new(100.0)})
 		l.send(k.Hash, 0.25)
-		l.step(20 * time.Second)
+		l.step(c.later)
 		l.DeleteCounter(t.Context(), keyCounter(k))
 		l.send(k.Hash, 0.25)
-		if got := l.usd(keyCounter(k)); !near(got, want) {
-			t.Errorf("%s: counter %v, want %v", release, got, want)
+		if got := l.usd(keyCounter(k)); !near(got, c.want) {
+			t.Errorf("%s: counter %v after %s, want %v", c.release, got, c.later, c.want)
 		}
 	}
 }

@@ -45,6 +45,9 @@ var (
 	// releasesCancelled: a request that its client cancelled gives its reservation back.
 	releasesCancelled = []span{{"1.90.0", ""}}
 
+	// namesMissingMessages: a chat without messages is told so; before, it fails inside (1.90.7 to 1.101.6).
+	namesMissingMessages = []span{{"1.101.6", ""}}
+
 	// raisesStaleLow: a counter below the cap is raised to the row's spend when the worker's cached row is higher.
 	raisesStaleLow = []span{{"1.90.0", ""}}
 
