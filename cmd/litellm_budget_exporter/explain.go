@@ -168,9 +168,9 @@ func (p *program) tell(ctx context.Context, o explainOptions) (*casebook.Recorde
 	return recorder, err // also of what ended by an error
 }
 
-// doubtful says that a cause is no more than likely.
+// doubtful says that a cause is not almost certain.
 func doubtful(x *explain.Explanation) bool {
-	return slices.ContainsFunc(x.Budgets, func(b *explain.Budget) bool { return b.Cause != nil && b.Cause.Confidence < 0.7 })
+	return slices.ContainsFunc(x.Budgets, func(b *explain.Budget) bool { return b.Cause != nil && b.Cause.Confidence < 0.9 })
 }
 
 // explanations is where the explanations of one entity come from.
