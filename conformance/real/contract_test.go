@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,6 +51,47 @@ func testContract(t *testing.T, s *stack) {
 			t.Error(d)
 		}
 	})
+	t.Run("odd requests", func(t *testing.T) { testOddRequests(t, s) })
+}
+
+// testOddRequests sends what the recorded traffic leaves out, and the simulator's tests ask as well: a User-Agent, of which
+// LiteLLM makes tags that have counters, as tags have from 1.84.0 on; and a chat without messages.
+func testOddRequests(t *testing.T, s *stack) {
+	t.Helper()
+	bearer := s.population.Bearers["unlimited"]
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.urls[0]+"/v1/chat/completions",
+		strings.NewReader(`{"model":"gpt-mock","max_tokens":20,"messages":[{"role":"user","content":"hi"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+bearer)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("User-Agent", "curl/7.88.1")
+	response, err := s.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var want []string
+	if since(s.release, "1.84.0") {
+		want = []string{s.counterName("spend:tag:User-Agent: curl"), s.counterName("spend:tag:User-Agent: curl/7.88.1")}
+	}
+	eventually(t, func() error {
+		got := strings.FieldsFunc(s.redis(t, "KEYS", "*spend:tag:User-Agent*"), func(r rune) bool { return r == '\n' })
+		slices.Sort(got)
+		if response.StatusCode != http.StatusOK || !slices.Equal(got, want) {
+			return fmt.Errorf("status %d, counters of the User-Agent %q, want %q", response.StatusCode, got, want)
+		}
+		return nil
+	})
+
+	wantStatus := http.StatusInternalServerError
+	if since(s.release, "1.101.6") {
+		wantStatus = http.StatusBadRequest
+	}
+	if a := s.ask(t, 0, "/v1/chat/completions", bearer, map[string]any{"model": "gpt-mock"}); a.status != wantStatus || !strings.Contains(string(a.body), "messages") {
+		t.Errorf("a chat without messages: %d %s, want %d", a.status, a.body, wantStatus)
+	}
 }
 
 // testCounters compares names, encoding and life of the counters that the traffic left with those that were recorded.

@@ -147,7 +147,7 @@ func testKilledProxy(t *testing.T, s *stack, e *exporter) {
 		for _, want := range reserved {
 			r := k.reserving(t, last, "gpt-stuck")
 			requests.Go(func() {
-				if response, err := http.DefaultClient.Do(r); err == nil {
+				if response, err := afresh.RoundTrip(r); err == nil {
 					_ = response.Body.Close()
 					t.Errorf("answered with %d, want nothing", response.StatusCode)
 				}

@@ -95,6 +95,9 @@ func startStack(t *testing.T, options ...string) *stack {
 	return newStack(t, about.String())
 }
 
+// afresh uses a connection once: uvicorn closes one that was idle for five seconds, and a POST may come just then.
+var afresh = &http.Transport{DisableKeepAlives: true}
+
 // newStack reads how to reach a stack.
 func newStack(t *testing.T, about string) *stack {
 	t.Helper()
@@ -105,7 +108,8 @@ func newStack(t *testing.T, about string) *stack {
 	}
 	s := &stack{
 		release: value["LITELLM_RELEASE"], urls: strings.Fields(value["LITELLM_URLS"]), pids: strings.Fields(value["LITELLM_PROXY_PIDS"]),
-		redisPort: value["REDIS_PORT"], namespace: value["REDIS_NAMESPACE"], database: value["DATABASE_URL"], client: &http.Client{Timeout: time.Minute},
+		redisPort: value["REDIS_PORT"], namespace: value["REDIS_NAMESPACE"], database: value["DATABASE_URL"],
+		client:     &http.Client{Timeout: time.Minute, Transport: afresh},
 		population: conformance.Population{Prefix: value["SEED_PREFIX"], Bearers: map[string]string{}, Hashes: map[string]string{}, MasterKey: value["LITELLM_MASTER_KEY"]},
 	}
 	if err := json.Unmarshal([]byte(value["SEED_KEYS"]), &s.population.Bearers); err != nil {
