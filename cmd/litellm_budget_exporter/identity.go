@@ -2,8 +2,6 @@ package main
 
 import (
 	"bufio"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -20,10 +18,8 @@ const credentialGiven = "a raw sk-… key is a credential and does not belong on
 // isCredential says that a word is a raw key, also as the value of a flag.
 func isCredential(word string) bool {
 	_, value, _ := strings.Cut(word, "=")
-	return isRawKey(word) || isRawKey(value)
+	return budget.IsRawKey(word) || budget.IsRawKey(value)
 }
-
-func isRawKey(word string) bool { return strings.HasPrefix(strings.TrimSpace(word), "sk-") }
 
 // longestName bounds what is read of standard input.
 const longestName = 1 << 16
@@ -38,9 +34,8 @@ func readName(stdin io.Reader) (string, error) {
 	switch {
 	case name == "":
 		return "", errors.New("there is no id, alias or key on standard input")
-	case isRawKey(name):
-		hash := sha256.Sum256([]byte(name))
-		return hex.EncodeToString(hash[:]), nil
+	case budget.IsRawKey(name):
+		return budget.HashKey(name), nil
 	}
 	return name, nil
 }

@@ -204,7 +204,7 @@ func (l *loader) checkID(field, list string, ids []string, i int) bool {
 	switch first := slices.Index(ids, ids[i]); {
 	case ids[i] == "":
 		l.wrong(field, "is empty: give an id or remove it")
-	case strings.HasPrefix(ids[i], "sk-"):
+	case budget.IsRawKey(ids[i]):
 		l.wrong(field, "is a raw key: give ids only, a key's being its SHA-256 hash (printf %%s \"$KEY\" | sha256sum)")
 	case first < i:
 		l.wrong(field, "repeats %s: remove one of the two", item(list, first))

@@ -103,7 +103,7 @@ func (d decoder) keyPage(body []byte, asked int) (Page, error) {
 		var w wireKey
 		item.object("", raw, &w)
 		row := d.key(&item, w)
-		row.ID.Value = item.required("token", w.Token)
+		row.ID.Value = item.keyHash("token", w.Token)
 		if item.err != nil {
 			return Page{}, item.err
 		}

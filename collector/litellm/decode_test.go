@@ -65,6 +65,23 @@ func TestEveryNumberMayBeQuoted(t *testing.T) {
 	}
 }
 
+func TestOfARawKeyOnlyItsHashIsKept(t *testing.T) {
+	const raw = "sk-hunter2"
+	body := `{"keys":[{"token":"` + raw + `","spend":1},{"token":"abc","spend":2}],"total_count":2,"current_page":1,"total_pages":1}`
+	c := answering(t, 200, body)
+	p, err := c.Keys(t.Context(), litellm.ByToken, 1)
+	if err != nil || len(p.Rows) != 2 || p.Rows[0].ID.Value != budget.HashKey(raw) || p.Rows[1].ID.Value != "abc" {
+		t.Fatalf("read %+v, %v; want the hash of the first and the second as it is", p.Rows, err)
+	}
+	if text := fmt.Sprintf("%+v %+v", *p.Rows[0], *p.Rows[1]); strings.Contains(text, "hunter2") {
+		t.Errorf("%s holds the raw key", text)
+	}
+	body = `{"keys":[{"token":"` + raw + `","spend":1}],"total_count":1,"current_page":1,"total_pages":1}`
+	if row, err := answering(t, 200, body).Key(t.Context(), budget.HashKey(raw)); err != nil || row.ID.Value != budget.HashKey(raw) {
+		t.Errorf("read singly: %+v, %v", row, err)
+	}
+}
+
 func TestTimes(t *testing.T) {
 	want := time.Date(2026, 12, 1, 10, 20, 30, 0, time.UTC)
 	for _, form := range []string{

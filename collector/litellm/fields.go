@@ -63,6 +63,15 @@ func (f *fields) required(name string, raw json.RawMessage) string {
 	return s
 }
 
+// keyHash reads the identity of a key. Where LiteLLM sends the key itself, nothing of it but its hash is kept.
+func (f *fields) keyHash(name string, raw json.RawMessage) string {
+	token := f.required(name, raw)
+	if budget.IsRawKey(token) {
+		return budget.HashKey(token)
+	}
+	return token
+}
+
 // number reads a number, quoted or not. NaN and Infinity are unknown.
 func (f *fields) number(name string, raw json.RawMessage) budget.Optional[float64] {
 	if !present(raw) {

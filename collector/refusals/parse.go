@@ -93,7 +93,7 @@ func (r *Refusal) setID(id string) {
 		}
 		id = hashOrNone(id)
 	}
-	if strings.HasPrefix(id, "sk-") {
+	if budget.IsRawKey(id) {
 		id = "" // no id looks like a raw key
 	}
 	r.ID = id
