@@ -2,7 +2,7 @@ package budget
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
+	"fmt"
 	"strings"
 )
 
@@ -12,6 +12,5 @@ func IsRawKey(text string) bool { return strings.HasPrefix(strings.TrimSpace(tex
 // HashKey is the identity of a virtual key: its SHA-256 in lower-case hex, by which LiteLLM looks up a key that is
 // presented to it and names its counter (1.83.3 to 1.109.1).
 func HashKey(raw string) string {
-	hash := sha256.Sum256([]byte(strings.TrimSpace(raw)))
-	return hex.EncodeToString(hash[:])
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(strings.TrimSpace(raw))))
 }
