@@ -236,7 +236,7 @@ var (
 	})
 	capUnknownEntities = define(metric{
 		name: "litellm_budget_cap_unknown_entities", typ: gauge, unit: number, labels: scopeLabel, group: fleetWide,
-		help: "How many entities of the scope have a cap that could not be read, and so no verdict on it.",
+		help: "How many entities of the scope have a cap that is not known, and so no verdict that depends on it: it could not be read, or whether a temporary increase still holds cannot be told.",
 	})
 	falselyLockedEntities = define(metric{
 		name: "litellm_budget_falsely_locked_entities", typ: gauge, unit: number, labels: scopeLabel, group: fleetWide,

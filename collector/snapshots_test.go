@@ -114,7 +114,7 @@ var snapshots = map[string]*budget.Snapshot{
 		},
 		Fleets: map[budget.Scope]budget.Fleet{
 			budget.Key: {
-				Entities: 9, CapUnknown: 1, FalselyLocked: budget.Some(2), Bypassed: budget.Some(0),
+				Entities: 9, CapUnknown: 2, FalselyLocked: budget.Some(2), Bypassed: budget.Some(0),
 				Diverging:   map[budget.Cause]int{budget.ReseedMultiple: 1, budget.PinnedAtCap: 1, budget.Negative: 1},
 				ReportedSum: budget.Some(27.536), EnforcedSum: budget.Some(30.607),
 				DivergenceMax: budget.Some(10.607 - 3.536), DivergenceMin: budget.Some(-2.0),

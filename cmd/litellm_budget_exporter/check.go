@@ -168,7 +168,7 @@ func closing(s *budget.Snapshot, accused int) string {
 		text += fmt.Sprintf("Not judged: %d, because blocked, expired, slowed down rather than refused, or with a number that cannot be read.\n", n)
 	}
 	if unknown > 0 {
-		text += fmt.Sprintf("The cap of %d could not be read: they can be diverging, but neither locked nor bypassed.\n", unknown)
+		text += fmt.Sprintf("The cap of %d is not known: no verdict is given that depends on it.\n", unknown)
 	}
 	return text
 }

@@ -11,7 +11,7 @@ func FleetOf(entities []*Entity, judged bool) Fleet {
 		diverging[c] = 0
 	}
 	for _, e := range entities {
-		if e.Cap.State == CapUnknown {
+		if e.Cap.State != CapUnlimited && !e.Cap.Exact().Known {
 			f.CapUnknown++
 		}
 		reported += e.Reported.Value

@@ -16,12 +16,13 @@ func TestFleetOf(t *testing.T) {
 		known(Diverging, Unexplained, 3, 5),
 		known(OK, NoCause, 2, 2),
 		{Reported: Some(1.0)}, // cap and counter not read
+		{Reported: Some(0.0), Cap: Cap{State: CapKnown, Low: 10, High: 15}}, // a temporary increase in doubt
 		{Enforced: Some(4.0), Cap: Cap{State: CapUnlimited}, Counter: Counter{State: CounterPresent}}, // LiteLLM sent null
 	}
 
 	t.Run("both sides", func(t *testing.T) {
 		f := FleetOf(entities, true)
-		if f.Entities != 6 || f.CapUnknown != 1 || f.FalselyLocked != Some(1) || f.Bypassed != Some(1) || f.CountersPresent != Some(5) {
+		if f.Entities != 7 || f.CapUnknown != 2 || f.FalselyLocked != Some(1) || f.Bypassed != Some(1) || f.CountersPresent != Some(5) {
 			t.Errorf("counts: %+v", f)
 		}
 		if f.ReportedSum != Some(21.0) || f.EnforcedSum != Some(23.0) || f.DivergenceMax != Some(8.0) || f.DivergenceMin != Some(-11.0) {
@@ -33,7 +34,7 @@ func TestFleetOf(t *testing.T) {
 	})
 	t.Run("the reported side only", func(t *testing.T) {
 		f := FleetOf(entities, false)
-		if f.ReportedSum != Some(21.0) || f.Entities != 6 {
+		if f.ReportedSum != Some(21.0) || f.Entities != 7 {
 			t.Errorf("%+v", f)
 		}
 		if f.FalselyLocked.Known || f.Bypassed.Known || f.Diverging != nil || f.EnforcedSum.Known || f.DivergenceMax.Known ||
