@@ -175,6 +175,31 @@ func TestIncidents(t *testing.T) {
 	}
 }
 
+// Where no counter ever rests the write lag is not measured; how far rows are behind is, so that a lock is seen while it lasts.
+func TestALockInAFleetThatNeverRests(t *testing.T) {
+	f := newFleet(t, simulator.Options{Release: "1.84.0", Workers: 3, Seed: 7})
+	busy := pattern{24 * time.Hour, 0, 4 * time.Second, 1, 0.002, 0, 0}
+	for range 8 {
+		f.sends(f.key(simulator.Key{MaxBudget: new(1000.0), Spend: 15}), busy)
+	}
+	key := f.key(simulator.Key{MaxBudget: new(10.0), Spend: 3.536})
+	f.sends(key, busy)
+	f.run(5 * time.Minute)
+	if f.judge.WriteLag().Known {
+		t.Fatal("the write lag is measured: the fleet rests")
+	}
+	f.set(key, "10.607") // for one minute
+	id := budget.ID{Scope: budget.Key, Value: key}
+	for range 12 {
+		f.run(tick)
+		if e := f.entity(id); e.Verdict == budget.FalselyLocked {
+			f.othersAreWell(id)
+			return
+		}
+	}
+	t.Errorf("%s", f.describe(f.entity(id)))
+}
+
 func TestAllCountersFallAtOnce(t *testing.T) {
 	f := newFleet(t, simulator.Options{Release: "1.84.0", Workers: 3, Seed: 7})
 	f.calm()

@@ -30,6 +30,7 @@ type Judge struct {
 	budgets  map[string]budget.LinkedBudget
 	entering bool
 	lag      durations
+	behind   durations // by how long rows are behind the counters of entities that are well when they move, reservations included
 	flight   durations // by how many seconds of its spend an entity that is well is ahead of its row, reservations included
 	falls    falls
 	flush    flush
@@ -85,6 +86,15 @@ func (j *Judge) unwrittenFor() time.Duration {
 	return max(j.writeLag(), min(j.lag.longest+j.params.CounterInterval, unmeasured))
 }
 
+// behindFor is by how long the row of an entity that goes on spending can be behind its counter. Of several workers each
+// brings its own part to the row: single spend can take longer.
+func (j *Judge) behindFor() time.Duration {
+	if !j.behind.measured.Known {
+		return j.unwrittenFor()
+	}
+	return max(j.writeLag(), min(j.behind.measured.Value+j.params.CounterInterval, j.unwrittenFor()))
+}
+
 // Row takes in a reading of the entity's row and judges it with the counter last read. A row older than the
 // one last taken in is ignored.
 func (j *Judge) Row(t *Track, r *budget.Row) {
@@ -99,6 +109,11 @@ func (j *Judge) Row(t *Track, r *budget.Row) {
 		t.observed += observedRise(before, r)
 		if before.Spend.Known && r.Spend.Known && r.Spend.Value < before.Spend.Value {
 			t.usual.forsake(false)
+		}
+		if t.motion != nil && reportedRose(before, r) && t.lock == budget.NotJudged && !t.lasting {
+			if d := t.motion.behind(before.Spend.Value, t.counter.Value, before.ReadAt); d.Known {
+				j.behind.add(d.Value)
+			}
 		}
 		if t.motion != nil || before.Spend != r.Spend {
 			t.moving().rowMoved(before, r, j.unwrittenFor())

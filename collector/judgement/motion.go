@@ -24,13 +24,14 @@ const (
 // rise is spend that appeared on one side between two readings of it. There can be 100 000 histories of them.
 type rise struct {
 	to   int64   // Unix time in ns of the reading that showed it
+	usd  float64 // by how much
 	took float32 // seconds since the reading before
-	usd  float64
 
 	// Of the counter:
+	least    float32 // USD, the least by which the counter was ahead of the row since
+	value    float64 // USD, what it had risen to
+	reported float64 // USD, the row's spend as known when the rise was seen
 	noBurn   bool    // it came back with it, above the row, or the row did not follow it
-	reported float64 // the row's spend as known when the rise was seen
-	least    float64 // the least by which the counter was ahead of the row since
 }
 
 // motion is how both sides of an entity moved lately.
@@ -58,12 +59,15 @@ func (m *motion) counterMoved(before, now budget.Counter, reported budget.Option
 	case before.State != budget.CounterPresent || ranOut(before, now):
 		m.peak, m.peakAt = now.Value, now.ReadAt
 		if ahead := now.Value - reported.Value; ahead > 0 && now.Value != before.Value {
-			m.counter = appendRise(m.counter, newRise(before.ReadAt, now.ReadAt, ahead, reported.Value), keep)
-			m.counter[len(m.counter)-1].noBurn = true
+			r := newRise(before.ReadAt, now.ReadAt, ahead, reported.Value)
+			r.value, r.noBurn = now.Value, true
+			m.counter = appendRise(m.counter, r, keep)
 		}
 		return
 	case now.Value > before.Value:
-		m.counter = appendRise(m.counter, newRise(before.ReadAt, now.ReadAt, now.Value-before.Value, reported.Value), keep)
+		r := newRise(before.ReadAt, now.ReadAt, now.Value-before.Value, reported.Value)
+		r.value = now.Value
+		m.counter = appendRise(m.counter, r, keep)
 	}
 	if now.Value != before.Value { // spend raises it all the while: what it falls short of that was settled, too
 		m.peak += m.rowRate(now.ReadAt) * now.ReadAt.Sub(before.ReadAt).Seconds()
@@ -83,7 +87,7 @@ func (m *motion) counterMoved(before, now budget.Counter, reported budget.Option
 func (m *motion) met(first budget.Counter, reported budget.Optional[float64]) {
 	if len(m.counter) == 0 && first.State == budget.CounterPresent && reported.Known && first.Value > reported.Value {
 		r := newRise(first.ReadAt, first.ReadAt, first.Value-reported.Value, reported.Value)
-		r.noBurn, r.least = true, math.Inf(-1) // it tells nothing of what was wrong before
+		r.value, r.noBurn, r.least = first.Value, true, float32(math.Inf(-1)) // it tells nothing of what was wrong before
 		m.counter = []rise{r}
 	}
 }
@@ -116,6 +120,25 @@ func (m *motion) rowMoved(before, now *budget.Row, unwrittenFor time.Duration) {
 			r.noBurn = true
 		}
 	}
+}
+
+// behind is how long ago the counter was at what the row says at a time: by so much the row is behind it, or by less where
+// reservations raise the counter. Unknown where no rise is remembered.
+func (m *motion) behind(reported, counter float64, at time.Time) budget.Optional[time.Duration] {
+	if len(m.counter) == 0 {
+		return budget.Optional[time.Duration]{}
+	}
+	since := at
+	for _, r := range slices.Backward(m.counter) {
+		if counter <= reported+budget.Noise(reported) || r.value <= reported {
+			break
+		}
+		since = time.Unix(0, r.to)
+		if r.value-r.usd <= reported+budget.Noise(reported) {
+			break
+		}
+	}
+	return budget.Some(max(0, at.Sub(since)))
 }
 
 // burnRate is the larger of counter rise and row rise, in USD per second over the last minute.
@@ -171,7 +194,7 @@ func (m *motion) madeUpUntil(usd float64, within time.Duration) time.Time {
 // aheadBy takes in by how much the counter is ahead of the row, in USD.
 func (m *motion) aheadBy(usd float64) {
 	for i := range m.counter {
-		m.counter[i].least = min(m.counter[i].least, usd)
+		m.counter[i].least = min(m.counter[i].least, float32(usd))
 	}
 }
 
@@ -179,7 +202,7 @@ func (m *motion) aheadBy(usd float64) {
 // more than a tolerance in every reading; zero if there is none.
 func (m *motion) wrongSince(tolerance float64) time.Time {
 	for _, r := range m.counter {
-		if r.noBurn && r.least > tolerance {
+		if r.noBurn && float64(r.least) > tolerance {
 			return time.Unix(0, r.to)
 		}
 	}
@@ -202,7 +225,7 @@ func (m *motion) idle(now time.Time, grace time.Duration) bool {
 }
 
 func newRise(from, to time.Time, usd, reported float64) rise {
-	return rise{to: to.UnixNano(), took: float32(to.Sub(from).Seconds()), usd: usd, reported: reported, least: math.Inf(1)}
+	return rise{to: to.UnixNano(), took: float32(to.Sub(from).Seconds()), usd: usd, reported: reported, least: float32(math.Inf(1))}
 }
 
 // appendRise adds a rise and drops those that are too old to count, or too many.

@@ -57,14 +57,14 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 	burn, unwritten, lifted := 0.0, 0.0, 0.0
 	if t.motion != nil {
 		burn = t.motion.burnRate(now)
-		unwritten = t.motion.unwritten(now, j.unwrittenFor())
+		unwritten = t.motion.unwritten(now, j.behindFor())
 		lifted = t.motion.lifted(now, j.liftFor())
 	}
 	tolerance := j.params.ToleranceUSD + burn*(lag+gap).Seconds()
 	patience := 0.0
 	if a.enforced.Value > r.Spend.Value { // reservations and spend on its way make the counter too high, never too low
 		tolerance += j.usualReservations(t, now)
-		patience = burn * (j.unwrittenFor() - lag).Seconds() // for the slowest flush
+		patience = burn * (j.behindFor() - lag).Seconds() // for the slowest flush
 	}
 	a.tolerance = budget.Some(tolerance)
 	a.agrees = c.State == budget.CounterAbsent || c.State == budget.CounterPresent && math.Abs(c.Value-r.Spend.Value) <= tolerance
