@@ -15,7 +15,7 @@ func TestFleetOf(t *testing.T) {
 		known(Bypassed, Negative, 12, 1),
 		known(Diverging, Unexplained, 3, 5),
 		known(OK, NoCause, 2, 2),
-		{Reported: Some(1.0)}, // cap and counter not read
+		{Reported: Some(1.0)},                                               // cap and counter not read
 		{Reported: Some(0.0), Cap: Cap{State: CapKnown, Low: 10, High: 15}}, // a temporary increase in doubt
 		{Enforced: Some(4.0), Cap: Cap{State: CapUnlimited}, Counter: Counter{State: CounterPresent}}, // LiteLLM sent null
 	}
