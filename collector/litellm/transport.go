@@ -97,6 +97,9 @@ func (c *Client) send(ctx context.Context, method, endpoint string, query url.Va
 	req.Header.Set("Accept", "application/json")
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+		// A POST only asks here. So marked, which is not sent, it may go out again where LiteLLM closed an idle connection
+		// just then, as a GET may.
+		req.Header["Idempotency-Key"] = nil
 	}
 
 	resp, err := c.http.Do(req)

@@ -470,3 +470,31 @@ func TestConcurrentUse(t *testing.T) {
 		}
 	}
 }
+
+// LiteLLM closes a connection that was idle for some seconds; a request can be on its way to it just then.
+func TestARequestIsSentAgainWhereAnIdleConnectionIsClosed(t *testing.T) {
+	asked := map[string]int{} // by connection; requests come one after another
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if _, marked := r.Header["Idempotency-Key"]; marked {
+			t.Error("the mark is sent")
+		}
+		if asked[r.RemoteAddr]++; asked[r.RemoteAddr] == 1 {
+			_, _ = io.WriteString(w, `{"info":[]}`)
+			return
+		}
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = conn.Close()
+	})
+	for range 2 {
+		if _, err := c.KeysInfo(t.Context(), []string{"a"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(asked) != 2 {
+		t.Errorf("asked by connection: %v", asked)
+	}
+}
