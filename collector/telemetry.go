@@ -21,7 +21,7 @@ var reasons = map[budget.Source][]string{
 		"own_budget", "rate_limited", "database_down", "server_error", "malformed", "too_large", "other",
 	},
 	budget.Redis: {
-		"timeout", "connection", "tls", "noauth", "noperm", "loading", "unavailable", "wrongtype", "other",
+		"timeout", "connection", "tls", "noauth", "noperm", "loading", "unavailable", "wrongtype", "malformed", "other",
 	},
 }
 

@@ -22,8 +22,8 @@ func usedTelemetry() *Telemetry {
 
 func TestTelemetryStartsAtZero(t *testing.T) {
 	fresh := NewTelemetry()
-	if n := testutil.CollectAndCount(fresh, "litellm_budget_exporter_poll_errors_total"); n != 15+9 {
-		t.Errorf("%d reasons of failure stand at 0 from the start, not 24", n)
+	if n := testutil.CollectAndCount(fresh, "litellm_budget_exporter_poll_errors_total"); n != 15+10 {
+		t.Errorf("%d reasons of failure stand at 0 from the start, not 25", n)
 	}
 	if n := testutil.CollectAndCount(fresh, "litellm_budget_exporter_poll_duration_seconds"); n != 4 {
 		t.Errorf("%d loops have a histogram from the start, not 4", n)

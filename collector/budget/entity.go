@@ -128,10 +128,11 @@ const NoExpiry time.Duration = -1
 
 // Counter is one reading of a counter in Redis: the enforced side as stored.
 type Counter struct {
-	State  CounterState
-	Value  float64       // USD
-	TTL    time.Duration // remaining life, or NoExpiry
-	ReadAt time.Time
+	State     CounterState
+	WrongType bool          // of an unreadable one: it is no text at all, rather than a text that is no number
+	Value     float64       // USD
+	TTL       time.Duration // remaining life, or NoExpiry
+	ReadAt    time.Time
 }
 
 // CounterName is the name of an entity's counter in Redis without a namespace (LiteLLM 1.83.3 and later).

@@ -3,6 +3,7 @@ package counters
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -28,7 +29,8 @@ var buffers = []string{
 
 // BufferLengths reads how many elements LiteLLM's Redis transaction buffers hold, by list name without
 // namespace. Lists that are empty or absent are 0. Those that the user may not read are left out, which is no
-// error; with an error (an *Error) so are those that could not be read.
+// error; with an error (an *Error) so are those that could not be read. WrongType says that one, which the error
+// names, is no list: it concerns that one alone.
 //
 // With a namespace the lists are bare up to LiteLLM 1.90.7 and prefixed from 1.91.0 on. Only one of the two is
 // in use, so their lengths are added.
@@ -52,10 +54,10 @@ func (r *Reader) lengths(ctx context.Context, form Form) (map[string]int64, erro
 		func(i int, _ time.Time) error {
 			err := answers[i].Err()
 			read[i] = err == nil
-			if redis.IsPermissionError(err) {
+			if err == nil || redis.IsPermissionError(err) {
 				return nil
 			}
-			return err
+			return fmt.Errorf("%s: %w", buffers[i], err)
 		})
 	lengths := map[string]int64{}
 	for i, name := range buffers {

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"litellm_budget_exporter/collector/budget"
 )
 
 // Reason is why a reading failed: a closed list, used as a label value.
@@ -23,12 +25,13 @@ const (
 	NoPerm      Reason = "noperm"      // NOPERM: a grant is missing
 	Loading     Reason = "loading"     // LOADING: Redis reads its data from disk
 	Unavailable Reason = "unavailable" // CLUSTERDOWN, MASTERDOWN, or the Sentinels know no master
-	WrongType   Reason = "wrongtype"   // WRONGTYPE, of a buffer list; a counter of a wrong type is unreadable instead
+	WrongType   Reason = "wrongtype"   // WRONGTYPE, of a buffer list or a counter
+	Malformed   Reason = "malformed"   // a counter whose text is no finite number
 	Other       Reason = "other"
 )
 
 // Reasons lists every reason.
-var Reasons = []Reason{Timeout, Connection, TLS, NoAuth, NoPerm, Loading, Unavailable, WrongType, Other}
+var Reasons = []Reason{Timeout, Connection, TLS, NoAuth, NoPerm, Loading, Unavailable, WrongType, Malformed, Other}
 
 // Error is a reading that failed. Its text names the address, what happened and what to grant or mend; it
 // holds no secret.
@@ -53,6 +56,7 @@ var remedies = map[Reason]string{
 	Loading:     "Redis reads its data from disk; nothing to do but wait",
 	Unavailable: "Redis has no master for these keys now; look at its failover",
 	WrongType:   "something other than LiteLLM uses this name; check the database and the namespace",
+	Malformed:   "something other than LiteLLM wrote it; check the database and the namespace",
 	Other:       "see Redis's log",
 }
 
@@ -68,6 +72,15 @@ func (e *Error) text() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// Unreadable is why a counter of state budget.CounterUnreadable is no number. That is no failure of a reading, and
+// concerns its entity alone.
+func Unreadable(c budget.Counter) Reason {
+	if c.WrongType {
+		return WrongType
+	}
+	return Malformed
+}
 
 // reasonOf finds the reason behind an error of the client library.
 func reasonOf(err error) Reason {

@@ -160,7 +160,9 @@ func TestBufferOfAnotherType(t *testing.T) {
 	s.Do(t, "SET", "litellm_spend_logs_buffer", "1")
 	s.Do(t, "RPUSH", "litellm_spend_update_buffer", "{}")
 	lengths, err := open(t, s.Addr, nil).BufferLengths(t.Context())
-	wantReason(t, err, counters.WrongType)
+	if wantReason(t, err, counters.WrongType); !strings.Contains(err.Error(), "litellm_spend_logs_buffer") {
+		t.Errorf("%v does not name the list", err)
+	}
 	if _, there := lengths["litellm_spend_logs_buffer"]; there || lengths["litellm_spend_update_buffer"] != 1 {
 		t.Errorf("lengths are %v", lengths)
 	}

@@ -110,6 +110,9 @@ func TestReadShowsWhatRedisHolds(t *testing.T) {
 		if got.State != tt.state || got.Value != tt.value {
 			t.Errorf("%s: read %+v, want state %d and value %v", tt.name, got, tt.state, tt.value)
 		}
+		if got.WrongType != (tt.name == "list") {
+			t.Errorf("%s: of another type: %v", tt.name, got.WrongType)
+		}
 		if got.State == budget.CounterPresent && (got.TTL <= 0 || got.TTL > time.Minute) {
 			t.Errorf("%s: TTL is %s, want up to a minute", tt.name, got.TTL)
 		}

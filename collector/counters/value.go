@@ -20,7 +20,7 @@ func reading(value *redis.StringCmd, life *redis.DurationCmd, at time.Time) (bud
 	case errors.Is(err, redis.Nil):
 		return budget.Counter{State: budget.CounterAbsent, ReadAt: at}, nil
 	case redis.HasErrorPrefix(err, "WRONGTYPE"):
-		return budget.Counter{State: budget.CounterUnreadable, ReadAt: at}, nil
+		return budget.Counter{State: budget.CounterUnreadable, WrongType: true, ReadAt: at}, nil
 	case err != nil:
 		return budget.Counter{}, err
 	}

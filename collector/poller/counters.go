@@ -3,6 +3,7 @@ package poller
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
@@ -101,6 +102,7 @@ func (p *Poller) countSome(ctx context.Context, members []*member) (read int, pr
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.tellUnreadable(names, readings)
 	for i, m := range members {
 		own := readings[:1+len(rows[i].Windows)]
 		readings = readings[len(own):]
@@ -113,6 +115,28 @@ func (p *Poller) countSome(ctx context.Context, members []*member) (read int, pr
 		p.takeCounters(m, rows[i], own)
 	}
 	return read, present, err
+}
+
+// tellUnreadable counts, once for a reading, each reason why counters in it are no numbers, and says so when that
+// begins. It leaves the source up.
+func (p *Poller) tellUnreadable(names []string, readings []budget.Counter) {
+	first := map[counters.Reason]string{}
+	for i, c := range readings {
+		if c.State != budget.CounterUnreadable {
+			continue
+		}
+		if reason := counters.Unreadable(c); first[reason] == "" {
+			first[reason] = names[i]
+		}
+	}
+	for reason, name := range first {
+		p.options.Telemetry.CountError(string(budget.Redis), string(reason))
+		if p.unreadableAt[reason].IsZero() {
+			p.options.Logger.Warn("counters are no numbers; what is enforced is not known of their entities",
+				slog.String("counter", name), slog.String("reason", string(reason)))
+		}
+		p.unreadableAt[reason] = time.Now()
+	}
 }
 
 // takeCounters takes in the readings of an entity's counters, which were asked for by a row of its.
@@ -147,19 +171,28 @@ func windowsOf(now, asked *budget.Row, readings []budget.Counter) []budget.Count
 	return windows
 }
 
-// readBuffers reads how long LiteLLM's transaction buffers are. No permission for it hides the metric and nothing
-// else.
+// readBuffers reads how long LiteLLM's transaction buffers are. No permission for it, or something else than a list
+// under the name of one, hides the metric and nothing else.
 func (p *Poller) readBuffers(ctx context.Context) error {
 	lengths, err := p.options.Counters.BufferLengths(ctx)
-	if reasonOf(err) == string(counters.NoPerm) {
+	mistyped := false
+	switch {
+	case err == nil:
+	case reasonOf(err) == string(counters.NoPerm):
 		p.options.Logger.Debug("the transaction buffers may not be read", slog.String("problem", err.Error()))
-		lengths, err = nil, nil
-	}
-	if err != nil {
+		lengths = nil
+	case reasonOf(err) == string(counters.WrongType):
+		mistyped = true
+		p.options.Telemetry.CountError(string(budget.Redis), string(counters.WrongType))
+	default:
 		return err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if mistyped && !p.bufferMistyped {
+		p.options.Logger.Warn("a transaction buffer is no list; its length is not shown", slog.String("problem", err.Error()))
+	}
+	p.bufferMistyped = mistyped
 	seen := map[string]int64{}
 	for name, length := range lengths {
 		if _, before := p.buffers[name]; before || length > 0 {
@@ -180,6 +213,7 @@ func (p *Poller) counted(began time.Time, swept []budget.Scope, whole, present b
 			p.rosters[scope].counted = true
 		}
 	}
+	maps.DeleteFunc(p.unreadableAt, func(_ counters.Reason, last time.Time) bool { return whole && last.Before(began) })
 	p.sharing.Cycle(began, whole && len(swept) == len(p.rosters), present)
 	p.snapshot = nil
 }

@@ -163,7 +163,7 @@ func TestUnreadableCounterHidesWhatItWouldTellAtOnce(t *testing.T) {
 		r.redis.hold(counterOfKey(hash(2)), 2)
 	}, func(r *rig) {
 		r.settle()
-		r.redis.setState(counterOfKey(hash(1)), budget.CounterUnreadable)
+		r.redis.spoil(counterOfKey(hash(1)), false)
 		r.until("its enforced spend is unknown", 16*time.Second, func() bool { return !r.entity(hash(1)).Enforced.Known })
 		if !r.entity(hash(2)).Enforced.Known || !r.source(budget.Redis).Up {
 			t.Error("it takes others with it")
@@ -171,6 +171,64 @@ func TestUnreadableCounterHidesWhatItWouldTellAtOnce(t *testing.T) {
 		r.wait(30 * time.Second)
 		if n := r.Snapshot().Fleets[budget.Key].Totals.UnreadableCounters; n < 2 || n > 4 {
 			t.Errorf("counted %d, want one a cycle", n)
+		}
+	})
+}
+
+func TestUnreadableCountersAreCountedByReasonAndToldOnce(t *testing.T) {
+	run(t, func(r *rig) {
+		for n := range 3 {
+			r.api.key(n, 1, 10)
+			r.redis.hold(counterOfKey(hash(n)), 2)
+		}
+	}, func(r *rig) {
+		told := func() int { return strings.Count(r.log.String(), "counters are no numbers") }
+		r.settle()
+		r.redis.spoil(counterOfKey(hash(0)), false)
+		r.redis.spoil(counterOfKey(hash(1)), false)
+		r.redis.spoil(counterOfKey(hash(2)), true)
+		r.wait(time.Minute)
+		for _, reason := range []counters.Reason{counters.Malformed, counters.WrongType} {
+			if n := r.telemetry.errorsOf("redis " + string(reason)); n < 3 || n > 5 {
+				t.Errorf("%s counted %d times, want once a cycle", reason, n)
+			}
+		}
+		if !r.source(budget.Redis).Up || r.entity(hash(2)).Enforced.Known {
+			t.Errorf("source %+v, entity %+v", r.source(budget.Redis), r.entity(hash(2)))
+		}
+		if log := r.log.String(); told() != 2 || !strings.Contains(log, "counter="+counterOfKey(min(hash(0), hash(1)))+" reason=malformed") ||
+			!strings.Contains(log, "counter="+counterOfKey(hash(2))+" reason=wrongtype") {
+			t.Errorf("the log names not one counter of each reason, once: %s", log)
+		}
+		for n := range 3 {
+			r.redis.hold(counterOfKey(hash(n)), 2)
+		}
+		r.wait(30 * time.Second)
+		r.redis.spoil(counterOfKey(hash(1)), true)
+		r.wait(time.Minute)
+		if told() != 3 {
+			t.Errorf("told %d times, want it told again when it begins again: %s", told(), r.log)
+		}
+	})
+}
+
+func TestBufferOfAnotherTypeHidesItsLengthOnly(t *testing.T) {
+	run(t, func(r *rig) {
+		r.api.key(1, 3.536, 10)
+		r.redis.buffers = map[string]int64{"litellm_spend_logs_buffer": 4}
+		r.redis.bufErr = redisDown(counters.WrongType)
+	}, func(r *rig) {
+		r.settle()
+		r.redis.hold(counterOfKey(hash(1)), 10.607)
+		r.until("it is locked", 2*time.Minute, func() bool { return r.verdict(hash(1)) == budget.FalselyLocked })
+		if b := r.Snapshot().BufferLengths; !r.source(budget.Redis).Up || b["litellm_spend_logs_buffer"] != 4 {
+			t.Errorf("source %+v, lengths %v", r.source(budget.Redis), b)
+		}
+		if n := r.telemetry.errorsOf("redis wrongtype"); n < 2 {
+			t.Errorf("counted %d times, want once a cycle", n)
+		}
+		if n := strings.Count(r.log.String(), "a transaction buffer is no list"); n != 1 {
+			t.Errorf("told %d times, want once", n)
 		}
 	})
 }

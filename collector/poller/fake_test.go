@@ -336,9 +336,10 @@ type fakeRedis struct {
 }
 
 type fakeCounter struct {
-	state   budget.CounterState
-	usd     float64
-	expires time.Time
+	wrongType bool
+	state     budget.CounterState
+	usd       float64
+	expires   time.Time
 }
 
 func newFakeRedis() *fakeRedis {
@@ -351,14 +352,14 @@ func counterOfKey(hash string) string { return "spend:key:" + hash }
 func (f *fakeRedis) set(name string, usd float64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.counters[name] = fakeCounter{budget.CounterPresent, usd, time.Now().Add(time.Minute)}
+	f.counters[name] = fakeCounter{state: budget.CounterPresent, usd: usd, expires: time.Now().Add(time.Minute)}
 }
 
 // hold writes a counter that traffic keeps alive for the whole test.
 func (f *fakeRedis) hold(name string, usd float64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.counters[name] = fakeCounter{budget.CounterPresent, usd, time.Now().Add(1000 * time.Hour)}
+	f.counters[name] = fakeCounter{state: budget.CounterPresent, usd: usd, expires: time.Now().Add(1000 * time.Hour)}
 }
 
 // drop lets a counter expire.
@@ -368,10 +369,11 @@ func (f *fakeRedis) drop(name string) {
 	delete(f.counters, name)
 }
 
-func (f *fakeRedis) setState(name string, s budget.CounterState) {
+// spoil has something be in place of a counter that is no number: a text, or something of another type.
+func (f *fakeRedis) spoil(name string, wrongType bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.counters[name] = fakeCounter{state: s, expires: time.Now().Add(1000 * time.Hour)}
+	f.counters[name] = fakeCounter{state: budget.CounterUnreadable, wrongType: wrongType, expires: time.Now().Add(1000 * time.Hour)}
 }
 
 func (f *fakeRedis) failing(err error, lost func(name string) bool) {
@@ -406,7 +408,7 @@ func (f *fakeRedis) Read(ctx context.Context, names []string) ([]budget.Counter,
 		case !ok || left <= 0:
 			readings[i] = budget.Counter{State: budget.CounterAbsent, ReadAt: time.Now()}
 		case c.state != budget.CounterPresent:
-			readings[i] = budget.Counter{State: c.state, ReadAt: time.Now()}
+			readings[i] = budget.Counter{State: c.state, WrongType: c.wrongType, ReadAt: time.Now()}
 		default:
 			readings[i] = budget.Counter{State: budget.CounterPresent, Value: c.usd, TTL: left, ReadAt: time.Now()}
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/counters"
 	"litellm_budget_exporter/collector/judgement"
 	"litellm_budget_exporter/collector/litellm"
 	"litellm_budget_exporter/collector/sharing"
@@ -83,6 +84,9 @@ type state struct {
 	counterNames  string
 	sharing       sharing.Watch
 	log           refusalLog
+
+	bufferMistyped bool                          // a buffer was no list when they were read last
+	unreadableAt   map[counters.Reason]time.Time // when counters last were no numbers; without what is over
 }
 
 func newState(o Options) state {
@@ -98,6 +102,8 @@ func newState(o Options) state {
 		keyLinks:   optional{what: "the linked budgets of keys"},
 		buffers:    map[string]int64{},
 		log:        newRefusalLog(),
+
+		unreadableAt: map[counters.Reason]time.Time{},
 	}
 	if o.Counters != nil {
 		s.sources[budget.Redis] = newSource(budget.Redis)
