@@ -206,7 +206,9 @@ func (e *exporter) makeSettings() (*settings, error) {
 		e.logger.Warn("no Redis is configured: only the reported side is read, and nobody can be found falsely locked or bypassed")
 		return s, nil
 	}
-	if s.redis, err = counters.New(*cfg.Redis); err != nil {
+	redis := *cfg.Redis
+	redis.Logger = e.logger
+	if s.redis, err = counters.New(redis); err != nil {
 		return nil, err
 	}
 	s.poller.Counters = s.redis

@@ -13,11 +13,11 @@ import (
 	"litellm_budget_exporter/collector/counters/redistest"
 )
 
-// AgeForm lets so much time pass since a counter was last found that the form is in question.
+// AgeForm lets so much time pass since a counter was last found, and both forms were looked for, that the form is in question.
 func AgeForm(r *Reader) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.foundAt = r.foundAt.Add(-formKept)
+	r.foundAt, r.decidedAt = r.foundAt.Add(-formKept), r.decidedAt.Add(-formKept)
 }
 
 // spying is a deployment that notes the size of each pipeline, and lets something happen before the second.

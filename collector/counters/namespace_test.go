@@ -1,6 +1,8 @@
 package counters_test
 
 import (
+	"bytes"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -28,7 +30,8 @@ func TestFormOfTheNames(t *testing.T) {
 		{"prefixed", "ns", map[string]string{"ns:spend:key:a": "1"}, counters.Prefixed, 1, absent},
 		{"bare", "ns", map[string]string{"spend:key:a": "1"}, counters.Bare, 1, absent},
 		{"never a mixture", "ns", map[string]string{"ns:spend:key:a": "1", "spend:key:b": "2"}, counters.Prefixed, 1, absent},
-		{"prefixed wins", "ns", map[string]string{"ns:spend:key:a": "1", "spend:key:a": "2", "spend:key:b": "2"}, counters.Prefixed, 1, absent},
+		{"as many of both", "ns", map[string]string{"ns:spend:key:a": "1", "spend:key:a": "2"}, counters.Prefixed, 1, absent},
+		{"one prefixed left behind", "ns", map[string]string{"ns:spend:key:a": "1", "spend:key:a": "2", "spend:key:b": "2"}, counters.Bare, 2, 2},
 		{"nothing", "ns", nil, counters.Unprobed, absent, absent},
 		{"bare up to 1.99.4", "spend", map[string]string{"spend:key:a": "1"}, counters.Bare, 1, absent},
 		{"prefixed from 1.101.0 on", "spend", map[string]string{"spend:spend:key:a": "1"}, counters.Prefixed, 1, absent},
@@ -61,6 +64,44 @@ func TestPrefixedCountersWinAsSoonAsTheyAppear(t *testing.T) {
 	s.Do(t, "SET", "spend:spend:key:a", "2", "EX", 60)
 	if got := read(t, r, "spend:key:a")[0]; got.Value != 2 || r.Form() != counters.Prefixed {
 		t.Errorf("read %+v in form %q, want the prefixed 2", got, r.Form())
+	}
+}
+
+func TestCounterLeftBehindDoesNotHideThoseOfTheOtherForm(t *testing.T) {
+	s := redistest.Standalone(t)
+	var log bytes.Buffer
+	r := open(t, s.Addr, func(o *counters.Options) {
+		o.Namespace, o.Logger = "spend", slog.New(slog.NewTextHandler(&log, nil))
+	})
+	all := []string{"spend:key:a", "spend:key:b", "spend:key:c"}
+	s.Do(t, "SET", "spend:spend:key:a", "9") // left behind for ever
+	if read(t, r, all...); r.Form() != counters.Prefixed {
+		t.Fatalf("form is %q while nothing else is there", r.Form())
+	}
+	for _, name := range all {
+		s.Do(t, "SET", name, "1", "EX", 600)
+	}
+	counters.AgeForm(r)
+	if read(t, r, "spend:key:a"); r.Form() != counters.Prefixed {
+		t.Errorf("a reading of one counter made the form %q", r.Form())
+	}
+	check := func() {
+		t.Helper()
+		for _, got := range read(t, r, all...) {
+			if got.Value != 1 || r.Form() != counters.Bare {
+				t.Errorf("read %+v in form %q, want the bare ones", got, r.Form())
+			}
+		}
+	}
+	check()
+	s.Do(t, "DEL", "spend:key:a")
+	if got := read(t, r, "spend:key:a")[0]; got.State != budget.CounterAbsent || r.Form() != counters.Bare {
+		t.Errorf("a cold one is read as %+v in form %q", got, r.Form())
+	}
+	s.Do(t, "SET", "spend:key:a", "1", "EX", 600)
+	check()
+	if n := strings.Count(log.String(), "prefixed=1 bare=3 used=bare"); n != 1 || strings.Count(log.String(), "WARN") != 1 {
+		t.Errorf("that both forms are there is told %d times: %s", n, log.String())
 	}
 }
 

@@ -6,8 +6,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -39,6 +41,7 @@ type Options struct {
 	TLS              *tls.Config // nil = plain TCP
 	Namespace        string      // LiteLLM's cache namespace, "" = none
 	Timeout          time.Duration
+	Logger           *slog.Logger // nil = none
 }
 
 // Form is how the names of counters stand in Redis.
@@ -68,9 +71,16 @@ type Reader struct {
 	namespace  string
 	timeout    time.Duration
 
-	mu      sync.Mutex
-	form    Form
-	foundAt time.Time // when a counter was last found in the form
+	logger *slog.Logger
+
+	bareDenied atomic.Bool // the user may read prefixed counters only
+
+	mu        sync.Mutex
+	form      Form
+	foundAt   time.Time // when a counter was last found in the form
+	decidedAt time.Time // when both forms were looked for last
+	decidedBy int       // how many names were asked for then
+	mixed     bool      // counters of both were found then
 }
 
 // New makes a reader; it connects at the first reading.
@@ -82,7 +92,10 @@ func New(o Options) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	r := &Reader{deployment: deployment, namespace: o.Namespace, timeout: o.Timeout}
+	r := &Reader{deployment: deployment, namespace: o.Namespace, timeout: o.Timeout, logger: o.Logger}
+	if r.logger == nil {
+		r.logger = slog.New(slog.DiscardHandler)
+	}
 	if r.namespace == "" {
 		r.form = Bare
 	}
@@ -93,27 +106,31 @@ func New(o Options) (*Reader, error) {
 // order. With an error (an *Error) the readings of the nodes that failed are CounterUnread, the others hold.
 //
 // With a namespace all readings are of one form. LiteLLM prefixes its counters, but up to 1.99.4 leaves them
-// bare when they merely begin with the namespace's text (namespace "spend"). So prefixed counters win, and
-// bare ones are read only where no prefixed one was found for as long as a counter lives.
+// bare when they merely begin with the namespace's text (namespace "spend"). One that was left behind in the other
+// form tells nothing: the form of which more counters are there is in use, prefixed where both have as many.
 func (r *Reader) Read(ctx context.Context, names []string) ([]budget.Counter, error) {
 	if r.namespace == "" {
 		return r.read(ctx, names, Bare)
 	}
 	prefixed, err := r.read(ctx, names, Prefixed)
-	form, lately := r.found(prefixed, Prefixed)
+	form, settled := r.settled(prefixed)
 	switch {
-	case form == Prefixed && (lately || err != nil):
+	case form == Prefixed && (settled || err != nil):
 		return prefixed, err
 	case form == Unprobed && err != nil:
 		return make([]budget.Counter, len(names)), err // what was not read could tell the form
 	}
 	bare, bareErr := r.read(ctx, names, Bare)
 	if isReason(bareErr, NoPerm) && err == nil {
-		return prefixed, nil // a user who may read prefixed counters only
+		r.decide(prefixed, nil)
+		r.bareDenied.Store(true)
+		return prefixed, nil
 	}
-	r.found(bare, Bare)
 	if err == nil && bareErr == nil {
-		r.forget()
+		form = r.decide(prefixed, bare)
+	}
+	if form == Prefixed {
+		return prefixed, cmp.Or(err, bareErr)
 	}
 	return bare, cmp.Or(bareErr, err)
 }
@@ -146,26 +163,53 @@ func (r *Reader) keys(names []string, form Form) []string {
 	return keys
 }
 
-// found takes note of readings in a form. It returns the form in use and whether a counter was found in it lately.
-func (r *Reader) found(readings []budget.Counter, in Form) (form Form, lately bool) {
-	there := slices.ContainsFunc(readings, func(c budget.Counter) bool {
-		return c.State == budget.CounterPresent || c.State == budget.CounterUnreadable
-	})
+// settled returns the form in use, and whether that it is the prefixed one needs no second look: bare counters are
+// looked for when no prefixed one was found for as long as a counter lives, and once in that time anyway.
+func (r *Reader) settled(prefixed []budget.Counter) (form Form, settled bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if there {
-		r.form, r.foundAt = in, time.Now()
+	if r.form == Prefixed && there(prefixed) > 0 {
+		r.foundAt = time.Now()
 	}
-	return r.form, time.Since(r.foundAt) < formKept
+	due := time.Since(r.decidedAt) >= formKept && len(prefixed) >= r.decidedBy && !r.bareDenied.Load()
+	return r.form, time.Since(r.foundAt) < formKept && !due
 }
 
-// forget goes back to not knowing the form when no counter was found in it lately.
-func (r *Reader) forget() {
+// decide finds out the form in use from readings in both, and goes back to not knowing it when no counter was found
+// for as long as one lives. A reading of less than what decided last, such as of one entity, does not overrule that.
+func (r *Reader) decide(prefixed, bare []budget.Counter) Form {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if time.Since(r.foundAt) >= formKept {
-		r.form = Unprobed
+	p, b := there(prefixed), there(bare)
+	whole := len(prefixed) >= r.decidedBy || time.Since(r.decidedAt) >= 2*formKept
+	switch {
+	case p+b == 0 && time.Since(r.foundAt) >= formKept:
+		r.form, r.decidedBy = Unprobed, 0
+	case p+b > 0 && (whole || r.form == Unprobed):
+		r.form, r.decidedAt, r.decidedBy = Prefixed, time.Now(), len(prefixed)
+		if b > p {
+			r.form = Bare
+		}
+		if mixed := p > 0 && b > 0; mixed && !r.mixed {
+			r.logger.Warn("counters are in Redis with the namespace and without; those of the rarer form are left out",
+				slog.Int("prefixed", p), slog.Int("bare", b), slog.String("used", string(r.form)))
+		}
+		r.mixed = p > 0 && b > 0
 	}
+	if r.form == Bare && b > 0 || r.form == Prefixed && p > 0 {
+		r.foundAt = time.Now()
+	}
+	return r.form
+}
+
+// there counts the counters that were found.
+func there(readings []budget.Counter) (n int) {
+	for _, c := range readings {
+		if c.State == budget.CounterPresent || c.State == budget.CounterUnreadable {
+			n++
+		}
+	}
+	return n
 }
 
 // ask sends commands about keys in pipelines of bounded size, to several nodes at once, and stops at the first
