@@ -275,6 +275,16 @@ func TestALandmarkStaysWhileTheDivergenceDoes(t *testing.T) {
 	}
 }
 
+func TestHowItBeganIsRememberedAtShortIntervalsToo(t *testing.T) {
+	s := tell("1.84.0", 3, 3).counts(5, 5).counts(10, 7).counts(15, 9)
+	for i := range 30 {
+		s.reported(20+5*float64(i), 3+0.001*float64(i)).counts(20.1+5*float64(i), 9+0.001*float64(i))
+	}
+	if got, _, evidence := Classify(s.facts()); got != budget.ReservationLeak {
+		t.Errorf("%s %v after two and a half minutes", got, evidence)
+	}
+}
+
 func TestSamples(t *testing.T) {
 	s := tell("1.84.0", 3, 3).cold(15).counts(30, 4)
 	for sec := 45.0; sec < 600; sec += 15 { // of a time in which nothing moves only the ends are kept

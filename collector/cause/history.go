@@ -2,14 +2,16 @@ package cause
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
 )
 
 const (
-	// mostSamples bounds the samples of one history. At the default intervals they span four minutes of movement.
+	// mostSamples bounds the samples of one history, which span the last minutes of movement, whatever the intervals.
 	mostSamples = 16
+	spanned     = 4 * time.Minute
 	// together is how close two readings lie that belong to one sample, as a row and the counter read after it do.
 	together = 5 * time.Second
 	// keptFor is for how long a history is of use after the last movement, where nothing diverges.
@@ -227,9 +229,32 @@ func (h *History) add(at time.Time, row *budget.Row, c budget.Counter) {
 	}
 	h.began = at
 	if n == mostSamples {
-		h.samples = append(h.samples[:0], h.samples[1:]...)
+		least := 0
+		if at.UnixMilli()-h.samples[0].at < spanned.Milliseconds() {
+			least = h.leastTelling()
+		}
+		h.samples = slices.Delete(h.samples, least, least+1)
 	}
 	h.samples = append(h.samples, s)
+}
+
+// leastTelling is the sample, neither the first nor the last, at which the two sides moved least apart.
+func (h *History) leastTelling() int {
+	least, moved := 1, math.Inf(1)
+	for i := 1; i < len(h.samples)-1; i++ {
+		if d := math.Abs(h.samples[i].distance() - h.samples[i-1].distance()); d < moved {
+			least, moved = i, d
+		}
+	}
+	return least
+}
+
+// distance is by how much the counter is ahead of the row, in USD; 0 where there is no counter.
+func (s sample) distance() float64 {
+	if math.IsNaN(s.counter) {
+		return 0
+	}
+	return s.counter - s.reported
 }
 
 func (s sample) same(o sample) bool {

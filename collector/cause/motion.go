@@ -49,26 +49,20 @@ func climbing(f Facts) (finding, bool) {
 func (h *History) climbedFrom() (base sample, steps int, largest float64) {
 	base = h.samples[0]
 	from := 0
-	distance := func(s sample) float64 {
-		if math.IsNaN(s.counter) {
-			return 0
-		}
-		return s.counter - s.reported
-	}
 	for i, s := range h.samples {
-		if distance(s) < distance(base) {
+		if s.distance() < base.distance() {
 			base, from = s, i
 		}
 	}
 	for i := from + 1; i < len(h.samples); i++ {
-		if h.samples[i].counter > h.samples[i-1].counter+cent || math.IsNaN(h.samples[i-1].counter) && distance(h.samples[i]) > cent {
+		if h.samples[i].counter > h.samples[i-1].counter+cent || math.IsNaN(h.samples[i-1].counter) && h.samples[i].distance() > cent {
 			steps++
 		}
-		largest = max(largest, distance(h.samples[i])-distance(h.samples[i-1]))
+		largest = max(largest, h.samples[i].distance()-h.samples[i-1].distance())
 	}
 	if c := h.calm; !c.at.IsZero() && c.at.UnixMilli() < h.samples[0].at {
 		calm := sample{at: c.at.UnixMilli(), reported: c.reported, counter: c.counter}
-		if distance(calm) < distance(base) {
+		if calm.distance() < base.distance() {
 			base, steps, largest = calm, c.rises, 0 // each of those rises was a good part of the whole
 		}
 	}
