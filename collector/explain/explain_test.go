@@ -313,21 +313,40 @@ func TestAffectedReleasesGoWithTheTable(t *testing.T) {
 	}
 }
 
-// TestRefusedAllTheSame has LiteLLM refuse what both numbers would admit.
+// TestRefusedAllTheSame has LiteLLM refuse what both numbers would admit, and nothing known explain it.
 func TestRefusedAllTheSame(t *testing.T) {
+	const reported = 74.2425
+	sample := func(ago time.Duration, usd float64) budget.Sample {
+		return budget.Sample{At: now.Add(-ago), Reported: budget.Some(usd)}
+	}
 	for name, c := range map[string]struct {
-		ago   time.Duration
-		own   bool
-		after string
+		change func(*refusals.Refusal, *Entity)
+		told   bool
 	}{
-		"a minute ago":       {time.Minute, true, "But LiteLLM refused it at 2026-03-01 11:59:00 UTC, at 148.4817 of 100.00"},
-		"an hour ago":        {time.Hour, true, ""},
-		"for a model's sake": {time.Minute, false, ""},
+		"a minute ago":       {func(*refusals.Refusal, *Entity) {}, true},
+		"an hour ago":        {func(r *refusals.Refusal, _ *Entity) { r.At = now.Add(-time.Hour) }, false},
+		"for a model's sake": {func(r *refusals.Refusal, _ *Entity) { r.Own = false }, false},
+		"the cap was raised": {func(r *refusals.Refusal, _ *Entity) { r.Cap = budget.Some(50.0) }, false},
+		"at no more than the counter holds": {func(r *refusals.Refusal, e *Entity) {
+			r.Enforced, e.Entity.Counter.Value = budget.Some(100.0), 100
+		}, false},
+		"the counter is gone": {func(_ *refusals.Refusal, e *Entity) {
+			e.Entity.Counter = budget.Counter{State: budget.CounterAbsent, ReadAt: now}
+		}, false},
+		"a reset came between": {func(_ *refusals.Refusal, e *Entity) {
+			e.History = []budget.Sample{sample(2*time.Minute, 100), sample(30*time.Second, reported)}
+		}, false},
+		"a reset came before": {func(_ *refusals.Refusal, e *Entity) {
+			e.History = []budget.Sample{sample(3*time.Minute, 100), sample(2*time.Minute, reported), sample(30*time.Second, reported)}
+		}, true},
 	} {
-		log := []refusals.Refusal{{At: now.Add(-c.ago), Scope: budget.Key, ID: hash, Own: c.own, Enforced: budget.Some(148.4817), Cap: budget.Some(100.0)}}
-		x := Explain(Input{Snapshot: snapshot("1.96.2"), Deployment: deployment,
-			Asked: Entity{Entity: entity(budget.Key, hash, "", capOf(100), 74.2425, 74.2425), Refusals: log}})
-		if !strings.Contains(x.Summary, c.after) || strings.Contains(x.Summary, "But LiteLLM refused") != (c.after != "") {
+		r := refusals.Refusal{At: now.Add(-time.Minute), Scope: budget.Key, ID: hash, Own: true, Enforced: budget.Some(148.4817), Cap: budget.Some(100.0)}
+		asked := Entity{Entity: entity(budget.Key, hash, "", capOf(100), reported, reported)}
+		c.change(&r, &asked)
+		asked.Refusals = []refusals.Refusal{r}
+		x := Explain(Input{Snapshot: snapshot("1.96.2"), Deployment: deployment, Asked: asked})
+		const want = "But LiteLLM refused it at 2026-03-01 11:59:00 UTC, at 148.4817 of 100.00, which is more than the counter holds now"
+		if strings.Contains(x.Summary, want) != c.told || strings.Contains(x.Summary, "But LiteLLM refused") != c.told {
 			t.Errorf("%s: %s", name, x.Summary)
 		}
 	}
@@ -364,23 +383,34 @@ func TestRefusingWindowIsLeftToTheDatabase(t *testing.T) {
 	}
 }
 
-// TestFalseRefusalIsToldWithoutRedis has LiteLLM's log be all that tells what it enforces.
+// TestFalseRefusalIsToldWithoutRedis has LiteLLM's log be all that tells what it enforces. What is old, or no longer so by
+// the books, is not said of now.
 func TestFalseRefusalIsToldWithoutRedis(t *testing.T) {
-	in := stories["no-redis"]()
+	const notJudged = "Not judged: what LiteLLM enforces is not known."
 	genuine := refusals.Refusal{At: now.Add(-time.Minute), Scope: budget.Key, ID: hash, Own: true, Enforced: budget.Some(10.5), Cap: budget.Some(10.0)}
-	lied := genuine
-	lied.FalseAt = budget.Some(now.Add(-2 * time.Minute))
-	window := lied
+	falseAt := func(ago time.Duration) refusals.Refusal {
+		r := genuine
+		r.FalseAt = budget.Some(now.Add(-ago))
+		return r
+	}
+	window := falseAt(2 * time.Minute)
 	window.Own, window.Window = false, "1d"
 	for name, c := range map[string]struct {
-		log           []refusals.Refusal
+		log           refusals.Refusal
+		reported      float64
 		summary, told string
 	}{
-		"false":            {[]refusals.Refusal{lied}, "Falsely refused at 2026-03-01 11:58:00 UTC: LiteLLM's log has 10.50 of 10.00", "The refusal at 2026-03-01 11:58:00 UTC was false"},
-		"not known":        {[]refusals.Refusal{genuine}, "Not judged: what LiteLLM enforces is not known.", "at 10.50 of 10.00."},
-		"that of a window": {[]refusals.Refusal{window}, "Not judged: what LiteLLM enforces is not known.", "by the 1d window of key"},
+		"false": {falseAt(time.Minute), 3, "Falsely refused at 2026-03-01 11:59:00 UTC, at 10.50 of 10.00 in LiteLLM's log, although", "That was false: when all spend from before it"},
+		"false before": {falseAt(2 * time.Minute), 3, "Falsely refused at 2026-03-01 11:58:00 UTC, although the books stayed below the cap.",
+			"The refusal at 2026-03-01 11:58:00 UTC was false: when all spend from before it"},
+		"false long ago":      {falseAt(20 * time.Hour), 3, notJudged, "The refusal at 2026-02-28 16:00:00 UTC was false"},
+		"exhausted meanwhile": {falseAt(2 * time.Minute), 10.5, notJudged, "was false"},
+		"not known":           {genuine, 3, notJudged, "at 10.50 of 10.00."},
+		"that of a window":    {window, 3, notJudged, "by the 1d window of key"},
 	} {
-		in.Asked.Refusals = c.log
+		in := stories["no-redis"]()
+		in.Asked.Entity.Reported = budget.Some(c.reported)
+		in.Asked.Refusals = []refusals.Refusal{c.log}
 		x := Explain(in)
 		if !strings.Contains(x.Summary, c.summary) || !strings.Contains(x.Refusals[0].Text(), c.told) || x.Verdict != "" {
 			t.Errorf("%s: %q, %q, verdict %q", name, x.Summary, x.Refusals[0].Text(), x.Verdict)

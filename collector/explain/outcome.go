@@ -3,6 +3,7 @@ package explain
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
@@ -184,9 +185,7 @@ func (s subject) text(b *Budget) string {
 	case s.countedElsewhere():
 		return "What LiteLLM enforces is not known, for it does not count in the Redis that is read."
 	case b.Enforced == nil && s.falselyRefused() != nil:
-		r := s.falselyRefused()
-		return fmt.Sprintf("Falsely refused at %s: LiteLLM's log has %s of %s, although the books stayed below the cap. What it enforces now is not known.",
-			clock(r.FalseAt.Value), amountOf(pointer(r.Enforced)), amountOf(pointer(r.Cap)))
+		return falselyRefusedText(s.falselyRefused())
 	case b.Enforced == nil:
 		return "Not judged: what LiteLLM enforces is not known."
 	case b.Cap == "unknown":
@@ -201,36 +200,81 @@ func (s subject) text(b *Budget) string {
 		return "It has no cap, and the two numbers agree."
 	}
 	const agree = "The two numbers agree, as far as is normal for it now."
-	if r := s.refusedLately(); r != nil && b.Outcome == Admitted {
-		return fmt.Sprintf("%s But LiteLLM refused it at %s, at %s of %s: what it enforced then is not what this Redis holds now.",
+	if r := s.refusedForMore(); r != nil && b.Outcome == Admitted {
+		return fmt.Sprintf("%s But LiteLLM refused it at %s, at %s of %s, which is more than the counter holds now: with the request's own estimate, "+
+			"with reservations that were given back since, or by a number that is not in this Redis.",
 			agree, clock(r.At), amountOf(pointer(r.Enforced)), amountOf(pointer(r.Cap)))
 	}
 	return agree
 }
 
-// falselyRefused is what is known of a refusal by the entity's own cap that was false; nil where none is known.
-func (s subject) falselyRefused() *refusals.Refusal {
+// lately is for how long a refusal says something about now.
+const lately = 10 * time.Minute
+
+// ownRefusal is the last refusal by the entity's own cap, which need not be lately; nil where none is known.
+func (s subject) ownRefusal() *refusals.Refusal {
 	id := s.Entity.Entity.ID
-	for _, r := range s.Refusals {
-		if r.Own && r.Scope == id.Scope && r.ID == id.Value && r.FalseAt.Known {
+	for _, r := range s.Refusals { // the newest first
+		if r.Own && r.Scope == id.Scope && r.ID == id.Value {
 			return &r
 		}
 	}
 	return nil
 }
 
-// lately is for how long a refusal says something about now.
-const lately = 10 * time.Minute
-
-// refusedLately is the last refusal by the entity's own cap, of the last minutes; nil where none is known.
-func (s subject) refusedLately() *refusals.Refusal {
-	id := s.Entity.Entity.ID
-	for _, r := range s.Refusals { // the newest first
-		if r.Own && r.Scope == id.Scope && r.ID == id.Value && s.in.Snapshot.At.Sub(r.At) <= lately {
-			return &r
-		}
+// falselyRefused is the last refusal by the entity's own cap, where it or one before it was false lately and the cap is
+// not reached since; else nil.
+func (s subject) falselyRefused() *refusals.Refusal {
+	r, e := s.ownRefusal(), s.Entity.Entity
+	if r == nil || !r.FalseAt.Known || s.in.Snapshot.At.Sub(r.FalseAt.Value) > lately {
+		return nil
 	}
-	return nil
+	if !e.Reported.Known || e.Cap.State != budget.CapKnown || !e.Cap.Above(e.Reported.Value) {
+		return nil
+	}
+	return r
+}
+
+// falselyRefusedText tells of a false refusal. What LiteLLM compared then is known where no refusal came after it.
+func falselyRefusedText(r *refusals.Refusal) string {
+	amounts := ""
+	if r.FalseAt.Value.Equal(r.At) {
+		amounts = fmt.Sprintf(", at %s of %s in LiteLLM's log", amountOf(pointer(r.Enforced)), amountOf(pointer(r.Cap)))
+	}
+	return fmt.Sprintf("Falsely refused at %s%s, although the books stayed below the cap. What it enforces now is not known.",
+		clock(r.FalseAt.Value), amounts)
+}
+
+// refusedForMore is the last refusal by the entity's own cap, where it was lately, at more than the counter holds, and
+// nothing is known that explains it: neither another cap since nor a reset. Else it is nil.
+func (s subject) refusedForMore() *refusals.Refusal {
+	r, e := s.ownRefusal(), s.Entity.Entity
+	if r == nil || s.in.Snapshot.At.Sub(r.At) > lately || !r.Enforced.Known || !r.Cap.Known || s.spendFellSince(r.At) {
+		return nil
+	}
+	inForce := e.Cap.Exact()
+	if !inForce.Known || math.Abs(r.Cap.Value-inForce.Value) > budget.Noise(inForce.Value) {
+		return nil
+	}
+	if e.Counter.State != budget.CounterPresent || e.Counter.Value >= r.Enforced.Value-budget.Noise(r.Enforced.Value) {
+		return nil
+	}
+	return r
+}
+
+// spendFellSince says that the reported spend was seen to fall after a time, by a reset or an edit.
+func (s subject) spendFellSince(since time.Time) bool {
+	before := budget.Optional[float64]{}
+	for _, p := range s.History {
+		if !p.Reported.Known {
+			continue
+		}
+		if before.Known && p.At.After(since) && p.Reported.Value < before.Value {
+			return true
+		}
+		before = p.Reported
+	}
+	return false
 }
 
 // left is what the books leave of a budget.

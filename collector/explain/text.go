@@ -248,9 +248,9 @@ func (r Refusal) Text() string {
 	case r.FalseAt == nil:
 		return text + "."
 	case r.FalseAt.Equal(r.At):
-		return text + ". That was false: one write lag later the reported spend was still below the cap."
+		return text + ". That was false: when all spend from before it had had the time to be written, the reported spend was still below the cap."
 	}
-	return text + ". The refusal at " + clock(*r.FalseAt) + " was false: one write lag later the reported spend was still below the cap."
+	return text + ". The refusal at " + clock(*r.FalseAt) + " was false: when all spend from before it had had the time to be written, the reported spend was still below the cap."
 }
 
 // shortened is an id with the rest of a hash left out.

@@ -46,8 +46,9 @@ type Refusal struct {
 	Enforced budget.Optional[float64] // USD that were compared with the cap; with the estimate of the request where reserving it was refused
 	Cap      budget.Optional[float64] // USD
 
-	// FalseAt is when a refusal by this budget, this one or one before it, was last seen to be false: one write lag after
-	// it the reported spend was still below the cap that refused, and no reset came between.
+	// FalseAt is when a refusal by this budget, this one or one before it, was last seen to be false: when all spend from
+	// before it had had the time to be written (one write lag, or several assumed ones where it is not measured), the
+	// reported spend was still below the cap that refused, and no reset came between.
 	FalseAt budget.Optional[time.Time]
 }
 
