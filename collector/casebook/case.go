@@ -67,6 +67,7 @@ type Refusal struct {
 	At        Span         `yaml:"at"`
 	Scope     budget.Scope `yaml:"scope,omitempty"`  // of the budget; "" = LiteLLM did not tell
 	Window    string       `yaml:"window,omitempty"` // its duration, where it was a time window's
+	Own       *bool        `yaml:"own,omitempty"`    // by the cap of the entity itself; left out: where it was no time window's
 	Enforced  *float64     `yaml:"enforced,omitempty"`
 	MaxBudget *float64     `yaml:"max_budget,omitempty"`
 	FalseAt   *Span        `yaml:"false_at,omitempty"` // when one by this budget was seen to be false

@@ -97,6 +97,7 @@ func TestReadErrors(t *testing.T) {
 		{"title: t", "title: ''", "title is missing"},
 		{"title: t", "title: t\nfleet_cause: gremlins", `fleet_cause is "gremlins"`},
 		{"    expect:", "    refusals: [{at: never}]\n    expect:", "refusals: at must be a time"},
+		{"    expect:", "    refusals: [{at: 1s, own: true, window: 1d}]\n    expect:", "leave out own or window"},
 		{"scope: key", "scope: user", `scope is "user"`},
 		{"id: key-1", "id: ''", "a key has no id"},
 		{"max_budget: 10", "max_budget: absent", "max_budget cannot be absent"},

@@ -129,6 +129,9 @@ func (r *Recorder) refusals(start time.Time) []Refusal {
 	var all []Refusal
 	for _, x := range slices.Backward(r.last.Refusals) { // the newest comes first there
 		refusal := Refusal{At: After(x.At.Sub(start)), Scope: budget.Scope(x.Scope), Window: string(x.Window), Enforced: x.Enforced, MaxBudget: x.Cap}
+		if !x.Own && x.Window == "" {
+			refusal.Own = &x.Own
+		}
 		if x.FalseAt != nil {
 			at := After(x.FalseAt.Sub(start))
 			refusal.FalseAt = &at
@@ -176,8 +179,13 @@ func (r *Recorder) entity(b *explain.Budget, start time.Time) *Entity {
 				*reading.TTL = After(time.Duration(*p.TTL * float64(time.Second)))
 			}
 		}
-		if len(p.windows) > 0 {
-			reading.Windows = p.windows
+		for _, w := range e.Windows { // not of one that is without a known cap, or is gone since
+			if read, ok := p.windows[w.Duration]; ok {
+				if reading.Windows == nil {
+					reading.Windows = map[string]Number{}
+				}
+				reading.Windows[w.Duration] = read
+			}
 		}
 		if p.maxBudget != limit {
 			limit = p.maxBudget

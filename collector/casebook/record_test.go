@@ -68,9 +68,61 @@ func said(r *casebook.Replay, asked *casebook.Replayed, step casebook.Step) stri
 		fmt.Fprintf(&text, "%s %s: %s by %s, %s at %s of %s, %s\n", b.Scope, b.Window, b.Verdict, cause, b.Outcome, b.EnforcedText(), b.CapText(), b.Text)
 	}
 	for _, refusal := range x.Refusals {
-		fmt.Fprintf(&text, "%s %s %s\n", refusal.Scope, refusal.Window, explained(refusal))
+		fmt.Fprintf(&text, "%s %s own=%t %s\n", refusal.Scope, refusal.Window, refusal.Own, explained(refusal))
 	}
 	return text.String()
+}
+
+// TestRecordingLeavesOutWindowsThatItCannotName records a key with a window of which the cap is not known, and with one
+// that is gone at the end: the file must be one that can be read.
+func TestRecordingLeavesOutWindowsThatItCannotName(t *testing.T) {
+	c, err := casebook.Read(strings.NewReader(`format: 1
+title: t
+release: 1.90.0
+entities:
+  - scope: key
+    id: key-1
+    windows: [{duration: 1h, max_budget: 3}, {duration: 1d, max_budget: 30}, {duration: 7d, max_budget: 90}]
+    readings:
+      - {at: 0s, reported: 1, counter: 1, windows: {1h: 0.25, 1d: 0.5, 7d: 1}}
+      - {at: 15s, reported: 1, counter: 1.5, windows: {1h: 0.5, 1d: 0.75, 7d: 1.5}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	live := c.Replay()
+	var recorder casebook.Recorder
+	for i, step := range live.Key().Steps {
+		x := live.Explain(live.Key(), step)
+		for _, b := range x.Budgets {
+			if b.Window == "1d" {
+				b.MaxBudget = nil
+			}
+		}
+		if i > 0 {
+			x.Budgets = slices.DeleteFunc(x.Budgets, func(b *explain.Budget) bool { return b.Window == "1h" })
+		}
+		recorder.Take(x)
+	}
+	var text bytes.Buffer
+	if err := casebook.Write(&text, recorder.Case()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := casebook.Read(bytes.NewReader(text.Bytes()))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &text)
+	}
+	if got := fmt.Sprint(again.Entities[0].Readings[1].Windows); got != fmt.Sprint(map[string]casebook.Number{"7d": {USD: 1.5}}) {
+		t.Errorf("the windows' counters are %s\n%s", got, &text)
+	}
+}
+
+// TestRefusalForOneModelStaysThat replays a refusal that was by no cap of the key itself.
+func TestRefusalForOneModelStaysThat(t *testing.T) {
+	own := cases(t)["37736-model-budget"].Replay().Key().Refusals
+	if len(own) != 1 || own[0].Own {
+		t.Errorf("%+v", own)
+	}
 }
 
 func explained(r explain.Refusal) string {

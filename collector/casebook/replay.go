@@ -174,6 +174,9 @@ func (e *Entity) refused() []refusals.Refusal {
 	var all []refusals.Refusal
 	for _, r := range e.Refusals {
 		refused := refusals.Refusal{At: Start.Add(r.At.Duration), Scope: r.Scope, Window: r.Window, Own: r.Window == "", FalseAt: r.FalseAt.moment()}
+		if r.Own != nil {
+			refused.Own = *r.Own
+		}
 		switch r.Scope {
 		case e.Scope:
 			refused.ID = e.ID

@@ -77,6 +77,9 @@ func (e *Entity) validate() error {
 		if r.At.Never {
 			return errors.New("refusals: at must be a time")
 		}
+		if r.Own != nil && *r.Own && r.Window != "" {
+			return errors.New("refusals: by a window is not by the entity's own cap: leave out own or window")
+		}
 	}
 	if e.Expect != nil {
 		if err := e.Expect.validate(); err != nil {

@@ -178,6 +178,7 @@ type Refusal struct {
 	At       time.Time `json:"at"` // by LiteLLM's clock
 	Scope    Name      `json:"scope"`
 	ID       Name      `json:"id"`
+	Own      bool      `json:"own"`          // by the cap of that entity itself: not that of a time window, or for one model
 	Window   Name      `json:"window"`       // where it was a time window's budget: its duration
 	Enforced *float64  `json:"enforced_usd"` // what LiteLLM compared with the cap
 	Cap      *float64  `json:"max_budget_usd"`
@@ -434,7 +435,7 @@ func refused(log []refusals.Refusal) []Refusal {
 	shown := make([]Refusal, 0, len(log))
 	for _, r := range log {
 		shown = append(shown, Refusal{
-			At: r.At.UTC(), Scope: Name(r.Scope), ID: Name(r.ID), Window: Name(r.Window),
+			At: r.At.UTC(), Scope: Name(r.Scope), ID: Name(r.ID), Own: r.Own, Window: Name(r.Window),
 			Enforced: pointer(r.Enforced), Cap: pointer(r.Cap), FalseAt: moment(r.FalseAt),
 		})
 	}
