@@ -165,7 +165,7 @@ func closing(s *budget.Snapshot, accused int) string {
 		text += "There was no counter of anybody in Redis: nobody spent anything for a minute, or it is the wrong Redis, database or namespace.\n"
 	}
 	if n := notJudged(s); n > 0 {
-		text += fmt.Sprintf("Not judged: %d, because blocked, expired, slowed down rather than refused, or with a number that cannot be read.\n", n)
+		text += fmt.Sprintf("Not judged: %d, because blocked, expired, slowed down rather than refused, suspected and not settled yet, or with a number or a cap that is not known.\n", n)
 	}
 	if unknown > 0 {
 		text += fmt.Sprintf("The cap of %d is not known: no verdict is given that depends on it.\n", unknown)
