@@ -9,12 +9,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"time"
 
 	commoncfg "github.com/prometheus/common/config"
 	"github.com/prometheus/common/version"
 
+	"litellm_budget_exporter/collector/config"
 	"litellm_budget_exporter/collector/explain"
 )
 
@@ -47,8 +47,8 @@ func newRemote(exporter, httpConfigFile, entity string) (*remote, error) {
 	u.RawQuery = url.Values{"id": {entity}, "format": {"json"}}.Encode()
 	cfg := &commoncfg.HTTPClientConfig{EnableHTTP2: true, ProxyConfig: commoncfg.ProxyConfig{ProxyFromEnvironment: true}}
 	if httpConfigFile != "" {
-		if cfg, _, err = commoncfg.LoadHTTPConfigFile(httpConfigFile); err != nil {
-			return nil, fmt.Errorf("--http.config.file: %s: %s", httpConfigFile, yamlValue.ReplaceAllString(err.Error(), "a value"))
+		if cfg, err = config.LoadHTTPClient(httpConfigFile); err != nil {
+			return nil, fmt.Errorf("--http.config.file: %w", err)
 		}
 	}
 	cfg.FollowRedirects = false // no credential ever follows a redirect
@@ -60,9 +60,6 @@ func newRemote(exporter, httpConfigFile, entity string) (*remote, error) {
 	return &remote{url: u.String(), client: client}, nil
 }
 
-// yamlValue is a value in an error about YAML: it may be a secret in the wrong place.
-var yamlValue = regexp.MustCompile("`[^`]*`")
-
 func (r *remote) first(ctx context.Context) (*explain.Explanation, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
 	if err != nil {
@@ -70,6 +67,7 @@ func (r *remote) first(ctx context.Context) (*explain.Explanation, error) {
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {
+		err = withoutURLs(err)
 		if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
 			err = fmt.Errorf("%w; its CA goes into tls_config.ca_file of a file for --http.config.file", err)
 		}
@@ -90,6 +88,18 @@ func (r *remote) first(ctx context.Context) (*explain.Explanation, error) {
 	return &x, nil
 }
 
+// withoutURLs is an error of an HTTP client without the URLs that it names: that of an OAuth 2 server or a proxy may
+// hold a secret.
+func withoutURLs(err error) error {
+	for {
+		named, ok := errors.AsType[*url.Error](err)
+		if !ok {
+			return err
+		}
+		err = named.Err
+	}
+}
+
 // refusedBy is the error of an answer that is no explanation.
 func refusedBy(resp *http.Response, body []byte) error {
 	var refused explainError
@@ -99,7 +109,7 @@ func refusedBy(resp *http.Response, body []byte) error {
 	case isOurs:
 		return fmt.Errorf("the exporter says: %s", refused.Error)
 	case resp.StatusCode == http.StatusUnauthorized:
-		return errors.New("the exporter answers 401 Unauthorized: put basic_auth with its password_file into a file for --http.config.file")
+		return errors.New("the exporter answers 401 Unauthorized: put basic_auth with its password_file into a file for --http.config.file, or correct it there")
 	case resp.StatusCode/100 == 3:
 		return fmt.Errorf("the exporter answers %s to %s, which is not followed: give the URL where it really is",
 			resp.Status, explain.Clean(resp.Header.Get("Location")))

@@ -36,6 +36,7 @@ func TestExplainAsksAProtectedExporter(t *testing.T) {
 	file("password", "correct horse")
 	file("wrong", deployedPassword)
 	const trusts = "tls_config: {ca_file: cert.pem}\n"
+	const oauth2 = trusts + "oauth2: {client_id: i, client_secret: s, token_url: "
 
 	stdout := d.run(t, 0, "explain", "checkout-prod", "--exporter="+base,
 		file("http.yml", trusts+"basic_auth: {username: prometheus, password_file: password}\n"))
@@ -48,9 +49,13 @@ func TestExplainAsksAProtectedExporter(t *testing.T) {
 	}{
 		"no file":                   {"", "its CA goes into tls_config.ca_file of a file for --http.config.file"},
 		"no credential":             {file("none.yml", trusts), "401 Unauthorized: put basic_auth"},
-		"a wrong password":          {file("wrong.yml", trusts+"basic_auth: {username: prometheus, password_file: wrong}"), "401 Unauthorized: put basic_auth"},
-		"a field that is not there": {file("field.yml", "basic_auht: {}"), "field.yml: yaml: unmarshal errors:"},
-		"a secret in its place":     {file("secret.yml", "basic_auth: "+deployedPassword), "cannot unmarshal !!str a value into"},
+		"a wrong password":          {file("wrong.yml", trusts+"basic_auth: {username: prometheus, password_file: wrong}"), "for --http.config.file, or correct it there"},
+		"a field that is not there": {file("field.yml", "basic_auht: {}"), "field.yml:1: basic_auht: unknown field"},
+		"a secret in its place":     {file("secret.yml", "basic_auth: "+deployedPassword), "secret.yml:1: basic_auth: must be a mapping"},
+		"a secret with a backquote": {file("backquote.yml", "basic_auth: \"`"+deployedPassword+"\""), "backquote.yml:1: basic_auth: must be a mapping"},
+		"a secret for a URL":        {file("proxy.yml", `proxy_url: "http://u:`+deployedPassword+`@proxy:port"`), "proxy.yml:1: proxy_url: must be a URL"},
+		"a secret for another URL":  {file("token.yml", oauth2+`"http://u:`+deployedPassword+`@token:port"}`), "token.yml:2: oauth2.token_url: must be a URL"},
+		"a URL with a secret":       {file("query.yml", oauth2+`"http://127.0.0.1:1/?key=`+deployedPassword+`"}`), "asking the exporter: dial tcp 127.0.0.1:1: "},
 		"two credentials":           {file("two.yml", "basic_auth: {username: u}\nauthorization: {credentials: c}"), "at most one of"},
 		"no password file":          {file("gone.yml", trusts+"basic_auth: {username: prometheus, password_file: gone}"), filepath.Join(dir, "gone") + ": no such file"},
 		"no CA file":                {file("ca.yml", "tls_config: {ca_file: gone.pem}"), filepath.Join(dir, "gone.pem") + ": no such file"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
@@ -16,9 +17,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// read decodes the file over the defaults in d. The YAML library is strict too, but its errors do not say which
+// read decodes the file over the defaults in the struct that d points to. The YAML library is strict too, but its errors do not say which
 // field they mean and quote values; so everything is checked before it is decoded.
-func (l *loader) read(content []byte, d *document) {
+func (l *loader) read(content []byte, d any) {
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	var root, second yaml.Node
 	if err := decoder.Decode(&root); errors.Is(err, io.EOF) {
@@ -36,7 +37,7 @@ func (l *loader) read(content []byte, d *document) {
 	if isNull(node) {
 		return
 	}
-	l.check(node, reflect.TypeFor[document](), "")
+	l.check(node, reflect.TypeOf(d).Elem(), "")
 	if len(l.problems) > 0 {
 		return
 	}
@@ -141,16 +142,23 @@ func (l *loader) checkMapping(n *yaml.Node, fields map[string]reflect.Type, othe
 
 var fieldName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,30}$`)
 
+var tokenURL = regexp.MustCompile(`(^|\.)oauth2\.token_url$`)
+
 var fileField = regexp.MustCompile(`_file$|\.files\[\d+\]$`)
 
 // checkValue tries to decode a value. The library's error is not shown, for it quotes the value. A file that is
 // named must be there.
 func (l *loader) checkValue(n *yaml.Node, t reflect.Type, path string) {
-	if n.Decode(reflect.New(t).Interface()) != nil {
+	switch {
+	case n.Decode(reflect.New(t).Interface()) != nil:
 		l.wrongAt(n.Line, path, "must be %s", expected(t))
-	} else if fileField.MatchString(path) {
+	case fileField.MatchString(path):
 		if _, err := readSecret(l.path(n.Value)); err != nil {
 			l.wrongAt(n.Line, path, "%v", err)
+		}
+	case tokenURL.MatchString(path): // a string to the library, whose error at the first request quotes it
+		if u, err := url.Parse(n.Value); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+			l.wrongAt(n.Line, path, "must be a URL that begins with http:// or https:// and names a host")
 		}
 	}
 }

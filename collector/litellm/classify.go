@@ -19,8 +19,8 @@ import (
 
 // unanswered classifies a request without a whole answer: status is that of an answer that broke off, else 0.
 func unanswered(endpoint string, status int, err error) *Error {
-	if withURL := (*url.Error)(nil); errors.As(err, &withURL) {
-		err = withURL.Err // its text holds the whole URL
+	for withURL := (*url.Error)(nil); errors.As(err, &withURL); {
+		err = withURL.Err // its text holds the whole URL: LiteLLM's and, inside, that of an OAuth 2 server
 	}
 	return &Error{Endpoint: endpoint, Status: status, Reason: networkReason(err), Detail: oneLine(err.Error()), Err: err}
 }

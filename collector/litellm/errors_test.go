@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	commoncfg "github.com/prometheus/common/config"
+
 	"litellm_budget_exporter/collector/litellm"
 )
 
@@ -122,6 +124,21 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 			noSecrets(t, failure(t, err))
 		}
 	}
+}
+
+// The URL of an OAuth 2 server is not shown either.
+func TestUnreachableTokenURLIsNotShown(t *testing.T) {
+	c, err := litellm.New(litellm.Options{URL: "http://litellm.test", Timeout: time.Minute, HTTP: commoncfg.HTTPClientConfig{
+		OAuth2: &commoncfg.OAuth2{ClientID: "exporter", ClientSecret: "secret", TokenURL: "http://127.0.0.1:1/?key=hunter2"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Keys(t.Context(), litellm.ByToken, 1)
+	if failed := failure(t, err); failed.Reason != litellm.Connection || !strings.Contains(failed.Error(), "127.0.0.1:1") {
+		t.Errorf("%v", err)
+	}
+	noSecrets(t, err)
 }
 
 func TestErrorsAreShortAndOneLine(t *testing.T) {
