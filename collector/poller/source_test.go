@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -136,6 +137,40 @@ func TestReadyOnceEverySourceWasTried(t *testing.T) {
 		r.until("ready", time.Minute, r.Ready)
 		if synctestNotReady || r.entity(hash(1)) == nil || !r.entity(hash(1)).Enforced.Known {
 			t.Error("ready before the first cycle")
+		}
+	})
+}
+
+// TestWhatWaitsForItsTurnIsHeldBack has the inventory be refused with a time to wait while a confirmation, which began
+// before, rests until its lane may send again.
+func TestWhatWaitsForItsTurnIsHeldBack(t *testing.T) {
+	const asked = 10 * time.Minute
+	run(t, func(r *rig) { r.api.key(1, 1, 10) }, func(r *rig) {
+		r.settle()
+		var refused, sent time.Time
+		r.api.failing(func(string, string) error {
+			if refused.IsZero() {
+				refused = time.Now()
+			}
+			return &litellm.Error{Reason: litellm.RateLimited, RetryAfter: asked}
+		})
+		waits := func(send func()) {
+			_, err := request(context.Background(), r.duty, confirmation, func(context.Context) (struct{}, error) {
+				send()
+				return struct{}{}, nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		waits(func() { time.Sleep(20 * time.Second) }) // the lane rests for 160 s now, the background for 80 s
+		rested := time.Now().Add(140 * time.Second)
+		waits(func() { sent = time.Now() })
+		switch until := refused.Add(asked); {
+		case refused.IsZero() || !refused.Before(rested):
+			t.Errorf("refused at %v, want it before %v", refused, rested)
+		case sent.Before(until):
+			t.Errorf("sent %v before LiteLLM is to be asked again", until.Sub(sent))
 		}
 	})
 }
