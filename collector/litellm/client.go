@@ -70,9 +70,6 @@ type Page struct {
 	ReadAt     time.Time // when the answer had arrived: what it took to read it is no load on LiteLLM
 }
 
-// Arrived is when the answer had arrived.
-func (p Page) Arrived() time.Time { return p.ReadAt }
-
 // PageSize is the number of items asked for: the most that LiteLLM allows.
 const PageSize = 100
 

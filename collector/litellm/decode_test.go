@@ -462,11 +462,11 @@ func TestRowsShareTheirNames(t *testing.T) {
 func TestPagesTellWhenTheyArrived(t *testing.T) {
 	before := time.Now()
 	keys, err := answering(t, 200, `{"keys":[{"token":"a","spend":1}],"total_count":1,"current_page":1,"total_pages":1}`).Keys(t.Context(), litellm.ByToken, 1)
-	if err != nil || keys.Arrived().Before(before) || !keys.Arrived().Equal(keys.Rows[0].ReadAt) {
-		t.Errorf("keys: %v, %v", keys.Arrived(), err)
+	if err != nil || keys.ReadAt.Before(before) || !keys.ReadAt.Equal(keys.Rows[0].ReadAt) {
+		t.Errorf("keys: %v, %v", keys.ReadAt, err)
 	}
 	teams, err := answering(t, 200, `{"teams":[],"total":0,"page":1,"total_pages":0}`).Teams(t.Context(), 1)
-	if err != nil || teams.Arrived().Before(before) {
-		t.Errorf("teams: %v, %v", teams.Arrived(), err)
+	if err != nil || teams.ReadAt.Before(before) {
+		t.Errorf("teams: %v, %v", teams.ReadAt, err)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"litellm_budget_exporter/collector/litellm"
 )
 
 // lane is who sends a request. Each lane has one request under way at most.
@@ -57,8 +59,8 @@ func request[T any](ctx context.Context, d *duty, l lane, send func(context.Cont
 // busy is for how long LiteLLM was: until its answer had arrived, where that is told. What decoding a large one takes
 // afterwards is no load on it.
 func busy(start time.Time, answer any) time.Duration {
-	if a, ok := answer.(interface{ Arrived() time.Time }); ok && !a.Arrived().IsZero() {
-		return a.Arrived().Sub(start)
+	if page, ok := answer.(litellm.Page); ok && !page.ReadAt.IsZero() {
+		return page.ReadAt.Sub(start)
 	}
 	return time.Since(start)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/litellm"
 )
 
 // load keeps a lane of a duty cycle busy with requests of a length and counts them.
@@ -90,11 +91,6 @@ func TestRequestsTakeAtMostTheirShareOfTheTime(t *testing.T) {
 	})
 }
 
-// answered is an answer that tells when it had arrived.
-type answered time.Time
-
-func (a answered) Arrived() time.Time { return time.Time(a) }
-
 func TestDecodingIsNoLoad(t *testing.T) {
 	for name, c := range map[string]struct {
 		tells bool
@@ -107,14 +103,14 @@ func TestDecodingIsNoLoad(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := newDuty(0.25)
 				start := time.Now()
-				_, _ = request(t.Context(), d, background, func(context.Context) (answered, error) {
+				_, _ = request(t.Context(), d, background, func(context.Context) (litellm.Page, error) {
 					time.Sleep(time.Second) // LiteLLM answers
-					var a answered
+					var page litellm.Page
 					if c.tells {
-						a = answered(time.Now())
+						page.ReadAt = time.Now()
 					}
 					time.Sleep(2 * time.Second) // it is decoded
-					return a, nil
+					return page, nil
 				})
 				if rest := d.free[background].Sub(start); rest != c.want {
 					t.Errorf("the next may be sent after %v, want %v", rest, c.want)
