@@ -231,7 +231,7 @@ func (p *Poller) hide(id budget.ID, why string) {
 	p.unshown[id] = why
 	p.mu.Unlock()
 	if !said {
-		p.options.Logger.Warn("an entity of the configuration is not shown",
+		p.options.Logger.Warn("an entity that is read by its id is not shown",
 			slog.String("scope", string(id.Scope)), slog.String("id", id.Value), slog.String("why", why))
 	}
 }
