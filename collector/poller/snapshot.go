@@ -55,7 +55,7 @@ func (p *Poller) view(now time.Time) (*budget.Snapshot, time.Time) {
 		return s, valid
 	}
 	valid = earlier(valid, litellm.lastSuccess.Add(p.options.StalenessLiteLLM))
-	whole := redisFresh && p.sharing.Judged() && !p.options.one // one entity is no fleet
+	whole := redisFresh && p.sharing.Counted() && !p.options.one // one entity is no fleet
 	for scope, r := range p.rosters {
 		entities, until := p.entities(r, now)
 		s.Entities[scope] = entities

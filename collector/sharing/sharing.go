@@ -60,8 +60,8 @@ func (s *Watch) Row(before, now *budget.Row) {
 	s.unseen = append(s.unseen, spend{now.ReadAt, rise})
 }
 
-// Judged says whether the counters of the whole fleet were ever read.
-func (s *Watch) Judged() bool { return s.counted }
+// Counted says whether a cycle ever read the counters of the whole fleet.
+func (s *Watch) Counted() bool { return s.counted }
 
 // Missing says whether spend rose lately by more than a floor in USD, without a counter that showed it.
 func (s *Watch) Missing(floor float64) bool {
