@@ -285,6 +285,16 @@ func TestHowItBeganIsRememberedAtShortIntervalsToo(t *testing.T) {
 	}
 }
 
+func TestStepsThatFollowEachOtherFastAreSteps(t *testing.T) {
+	s := tell("1.84.0", 3, 3).counts(1, 5.1).counts(2, 7.2).counts(3, 9.3)
+	for i := range 30 {
+		s.reported(5+3*float64(i), 3+0.001*float64(i)).counts(5.1+3*float64(i), 9.3+0.001*float64(i))
+		if got, _, evidence := Classify(s.facts()); got != budget.ReservationLeak {
+			t.Fatalf("%s %v in reading %d", got, evidence, i)
+		}
+	}
+}
+
 func TestSamples(t *testing.T) {
 	s := tell("1.84.0", 3, 3).cold(15).counts(30, 4)
 	for sec := 45.0; sec < 600; sec += 15 { // of a time in which nothing moves only the ends are kept

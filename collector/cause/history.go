@@ -63,7 +63,8 @@ type sample struct {
 type calm struct {
 	at                time.Time
 	reported, counter float64
-	rises             int // of the counter since, each at least a tenth of the divergence that it made
+	rises             int     // of the counter since, each at least a tenth of the divergence that it made
+	largest           float64 // USD, of all rises
 }
 
 // reset is a row that started again: it fell to about 0, or its reset date moved forward.
@@ -159,6 +160,7 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fell boo
 	case before.State != budget.CounterPresent:
 		return false
 	case is > was:
+		h.calm.largest = max(h.calm.largest, is-was)
 		if is-was >= (is-reported)/10 {
 			h.calm.rises++
 		}

@@ -45,7 +45,8 @@ func climbing(f Facts) (finding, bool) {
 }
 
 // climbedFrom is where both sides were when they were nearest to each other, as far back as is remembered, in how many
-// steps the counter rose since, and by how much it got farther away in the largest, as far as the samples tell.
+// steps the counter rose since, and by how much it got farther away in the largest: by the last agreement where that is it,
+// else as far as the samples tell.
 func (h *History) climbedFrom() (base sample, steps int, largest float64) {
 	base = h.samples[0]
 	from := 0
@@ -60,10 +61,10 @@ func (h *History) climbedFrom() (base sample, steps int, largest float64) {
 		}
 		largest = max(largest, h.samples[i].distance()-h.samples[i-1].distance())
 	}
-	if c := h.calm; !c.at.IsZero() && c.at.UnixMilli() < h.samples[0].at {
+	if c := h.calm; !c.at.IsZero() {
 		calm := sample{at: c.at.UnixMilli(), reported: c.reported, counter: c.counter}
-		if calm.distance() < base.distance() {
-			base, steps, largest = calm, c.rises, 0 // each of those rises was a good part of the whole
+		if calm.distance() <= base.distance()+cent && c.rises >= steps { // single readings tell more than samples
+			base, steps, largest = calm, c.rises, c.largest
 		}
 	}
 	if math.IsNaN(base.counter) {

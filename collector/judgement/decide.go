@@ -95,10 +95,11 @@ func (j *Judge) suspect(t *Track, a assessment, at time.Time) {
 
 // spendUntil is until when a suspected lock can be a budget that was truly spent, with the row yet to tell: the counter
 // rose, or came back from an absence, by as much, and that is not too much to be spent so fast; what several workers seed at
-// once always is. Of an entity just met it is not known what its counter rose by.
+// once always is; nor has it diverged for so long before that no spend explains it. Of an entity just met it is not known
+// what its counter rose by.
 func (j *Judge) spendUntil(t *Track, a assessment) time.Time {
 	ahead := a.enforced.Value - t.row.Spend.Value
-	if a.suspect != budget.FalselyLocked || ahead > spentAtOnce*a.cap.High {
+	if a.suspect != budget.FalselyLocked || t.lasting || ahead >= spentAtOnce*a.cap.High {
 		return time.Time{}
 	}
 	until := time.Time{}

@@ -110,7 +110,7 @@ func (j *Judge) Row(t *Track, r *budget.Row) {
 		if before.Spend.Known && r.Spend.Known && r.Spend.Value < before.Spend.Value {
 			t.usual.forsake(false)
 		}
-		if t.motion != nil && reportedRose(before, r) && t.lock == budget.NotJudged && !t.lasting {
+		if t.motion != nil && t.counter.State == budget.CounterPresent && reportedRose(before, r) && t.lock == budget.NotJudged && !t.lasting {
 			if d := t.motion.behind(before.Spend.Value, t.counter.Value, before.ReadAt); d.Known {
 				j.behind.add(d.Value)
 			}
@@ -141,6 +141,9 @@ func (j *Judge) Counter(t *Track, c budget.Counter, windows []budget.Counter) {
 	if c.State == budget.CounterUnread || c.ReadAt.Before(before.ReadAt) {
 		return
 	}
+	if before.State == budget.CounterUnread {
+		t.firstCountAt = c.ReadAt
+	}
 	t.counter = c
 	t.windows = windows
 	changed := before.State != c.State || before.Value != c.Value
@@ -154,7 +157,7 @@ func (j *Judge) Counter(t *Track, c budget.Counter, windows []budget.Counter) {
 	}
 	if t.motion != nil || (changed && c.State == budget.CounterPresent && before.State != budget.CounterUnread) {
 		m := t.moving()
-		if changed && before.ReadAt.Before(t.firstAt.Add(j.unwrittenFor())) {
+		if changed && before.ReadAt.Equal(t.firstCountAt) {
 			m.met(before, t.row.Spend)
 		}
 		m.counterMoved(before, c, t.row.Spend, max(j.liftFor(), j.unwrittenFor()))

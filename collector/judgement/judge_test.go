@@ -188,9 +188,33 @@ func TestABudgetSpentAfterAPauseIsNoFalseLock(t *testing.T) {
 	t.Run("first seen far over it", func(t *testing.T) {
 		tell(t, "1.84.0").pair(0, 7, 10.3).pair(16, 7, 10.3).verdict(budget.FalselyLocked)
 	})
+	t.Run("two copies of half a budget", func(t *testing.T) {
+		s := tell(t, "1.84.0").pair(0, 5, 5).cold(15).counter(30, 10)
+		due(s, at(45))
+	})
+	t.Run("it diverged for long before", func(t *testing.T) {
+		s := tell(t, "1.84.0")
+		for sec := 0.0; sec < 120; sec += 15 {
+			s.pair(sec, 6, 9.9)
+		}
+		s.verdict(budget.Diverging).pair(120, 6, 10.01)
+		if s.judge.behind.measured.Known || s.track.Entity().Verdict != budget.Diverging {
+			t.Fatal("not as it is meant")
+		}
+		s.pair(210, 6, 10.01).pair(226, 6, 10.01).verdict(budget.FalselyLocked)
+	})
 	t.Run("bypassed", func(t *testing.T) {
 		tell(t, "1.84.0").pair(0, 10.2, 10.2).cold(15).counter(30, 9.9).suspected(budget.Bypassed).pair(46, 10.2, 9.9).verdict(budget.Bypassed)
 	})
+}
+
+// What came back with a counter was in the row; what the counter rose by since is other spend, and has its own time.
+func TestARiseThatTheRowFollowedWasNotWrong(t *testing.T) {
+	s := tell(t, "1.84.0", func(r *budget.Row) { r.MaxBudget = budget.Some(1000.0) }).pair(0, 1, 1).cold(15).counter(30, 1.47)
+	s.counter(45, 1.52).row(45.1, 1.47)
+	for sec := 60.0; sec <= 165; sec += 15 {
+		s.pair(sec, 1.47, 1.52).verdict(budget.OK)
+	}
 }
 
 func TestSpendThatIsNeverWrittenIsNoWriteLagForEver(t *testing.T) {

@@ -18,7 +18,8 @@ const (
 	// a burn window.
 	concurrent = 3
 	// settledFor is how long settled reservations tell what is in flight.
-	settledFor = 10 * time.Minute
+	settledFor   = 10 * time.Minute
+	shortfallFor = 2 * time.Minute
 )
 
 // rise is spend that appeared on one side between two readings of it. There can be 100 000 histories of them.
@@ -42,10 +43,10 @@ type motion struct {
 	// then may not be in the row yet.
 	rowStoodUntil time.Time
 
-	peak      float64 // of the counter, within a burn window
-	peakAt    time.Time
-	settled   float64 // USD, the most that was settled within a burn window lately
-	settledAt time.Time
+	peak         float64 // of the counter, within a burn window
+	peakAt       time.Time
+	settled      float64 // USD, the most that was settled within a burn window lately
+	settledUntil time.Time
 
 	spender spender
 }
@@ -76,14 +77,18 @@ func (m *motion) counterMoved(before, now budget.Counter, reported budget.Option
 		m.peak, m.peakAt = now.Value, now.ReadAt
 	}
 	// A counter that falls below its row did not settle reservations: it lost spend. Nor did one that falls by more than
-	// it rose: it was mended.
+	// it rose: it was mended. One that only fell short may have been left alone: that is soon forgotten.
+	lasts := settledFor
+	if now.Value >= before.Value {
+		lasts = shortfallFor
+	}
 	if settled := min(m.peak-now.Value, m.lifted(now.ReadAt, keep)); settled > 0 && now.Value >= reported.Value &&
-		(settled >= m.settled || now.ReadAt.Sub(m.settledAt) > settledFor) {
-		m.settled, m.settledAt = settled, now.ReadAt
+		(settled >= m.settled || now.ReadAt.After(m.settledUntil)) {
+		m.settled, m.settledUntil = settled, now.ReadAt.Add(lasts)
 	}
 }
 
-// met takes in the first counter of an entity that moves: by what it was ahead of the row it can have risen just before.
+// met takes in the first reading of a counter that moves: by what it was ahead of the row it can have risen just before.
 func (m *motion) met(first budget.Counter, reported budget.Optional[float64]) {
 	if len(m.counter) == 0 && first.State == budget.CounterPresent && reported.Known && first.Value > reported.Value {
 		r := newRise(first.ReadAt, first.ReadAt, first.Value-reported.Value, reported.Value)
@@ -115,8 +120,11 @@ func (m *motion) rowMoved(before, now *budget.Row, unwrittenFor time.Duration) {
 	}
 	for i := range m.counter {
 		r := &m.counter[i]
-		followed := now.Spend.Value < r.reported || now.Spend.Value-r.reported >= r.usd/2
-		if !r.noBurn && !followed && now.ReadAt.UnixNano()-r.to >= int64(unwrittenFor) {
+		followed := now.Spend.Value-r.reported >= r.usd/2
+		if followed {
+			r.least = float32(math.Inf(-1)) // what is ahead of the row since is other spend
+		}
+		if !r.noBurn && !followed && now.Spend.Value >= r.reported && now.ReadAt.UnixNano()-r.to >= int64(unwrittenFor) {
 			r.noBurn = true
 		}
 	}
@@ -128,13 +136,16 @@ func (m *motion) behind(reported, counter float64, at time.Time) budget.Optional
 	if len(m.counter) == 0 {
 		return budget.Optional[time.Duration]{}
 	}
-	since := at
+	since, noise := at, budget.Noise(reported)
+	if counter <= reported+noise {
+		return budget.Some(time.Duration(0))
+	}
 	for _, r := range slices.Backward(m.counter) {
-		if counter <= reported+budget.Noise(reported) || r.value <= reported {
+		if r.value <= reported {
 			break
 		}
 		since = time.Unix(0, r.to)
-		if r.value-r.usd <= reported+budget.Noise(reported) {
+		if r.value-r.usd <= reported+noise {
 			break
 		}
 	}
@@ -180,8 +191,8 @@ func (m *motion) lifted(now time.Time, within time.Duration) float64 {
 	return sum
 }
 
-// madeUpUntil is until when the rises of the counter in the given time make up an amount (USD); zero if all that are
-// remembered do not.
+// madeUpUntil is until when the last rises of the counter that make up an amount (USD) are no older than a time; zero if
+// all that are remembered do not make it up.
 func (m *motion) madeUpUntil(usd float64, within time.Duration) time.Time {
 	for _, r := range slices.Backward(m.counter) {
 		if usd -= r.usd; usd <= budget.Noise(r.reported) {
@@ -211,7 +222,7 @@ func (m *motion) wrongSince(tolerance float64) time.Time {
 
 // inFlight is the size of reservations that can be in flight now, in USD, as told by what was settled lately.
 func (m *motion) inFlight(now time.Time) float64 {
-	if now.Sub(m.settledAt) > settledFor {
+	if now.After(m.settledUntil) {
 		return 0
 	}
 	return concurrent * m.settled
@@ -221,7 +232,7 @@ func (m *motion) inFlight(now time.Time) float64 {
 func (m *motion) idle(now time.Time, grace time.Duration) bool {
 	since := now.Add(-max(grace, burnWindow, settledFor))
 	last := func(rs []rise) bool { return len(rs) == 0 || rs[len(rs)-1].to < since.UnixNano() }
-	return last(m.counter) && last(m.row) && m.settledAt.Before(since)
+	return last(m.counter) && last(m.row) && m.settledUntil.Before(now)
 }
 
 func newRise(from, to time.Time, usd, reported float64) rise {

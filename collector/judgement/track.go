@@ -14,6 +14,7 @@ type Track struct {
 	windows        []budget.Counter
 	counterMovedAt time.Time
 	firstAt        time.Time
+	firstCountAt   time.Time
 	observed       float64
 
 	motion   *motion        // nil while neither side moved lately

@@ -40,7 +40,7 @@ func TestUsualReservations(t *testing.T) {
 	})
 	t.Run("nor does a reset", func(t *testing.T) {
 		s := tell(t, "1.84.0", wide).pair(0, 3, 3).counter(15, 8).pair(30, 8, 8).pair(45, 0, 0).counter(60, 0.5).counter(200, 0.6)
-		tolerance(t, s, 0, 3)
+		tolerance(t, s, 0, 1)
 	})
 	t.Run("under steady traffic a counter hardly falls", func(t *testing.T) {
 		s := tell(t, "1.84.0", wide).pair(0, 20, 20)
@@ -49,6 +49,11 @@ func TestUsualReservations(t *testing.T) {
 		}
 		s.counter(105, 27) // none is in flight for once
 		tolerance(t, s.pair(120, 27, 33), 15, 18)
+	})
+	t.Run("the end of a burst hides nothing for long", func(t *testing.T) {
+		s := tell(t, "1.90.7", wide).pair(0, 10, 10).counter(15, 13).counter(30, 16).pair(45, 16, 16)
+		s.pair(60, 16, 16.05).pair(75, 16.05, 16.05).pair(200, 16.05, 16.05).counter(215, 16.1)
+		tolerance(t, s, 0, 0.5)
 	})
 	t.Run("nor one that falls below its row", func(t *testing.T) {
 		s := tell(t, "1.84.0", wide).pair(0, 3, 3).counter(15, 8).pair(30, 8, 8).counter(45, 2).counter(200, 9)
