@@ -174,6 +174,11 @@ func testKilledProxy(t *testing.T, s *stack, e *exporter) {
 // minute, while the key is in use, and mends it.
 func (e *exporter) leaks(t *testing.T, k virtualKey) {
 	t.Helper()
+	defer func() {
+		if t.Failed() {
+			e.explain(t, k)
+		}
+	}()
 	within(t, 2*patience, func() error {
 		k.admitted(t)
 		if got := e.scrape(t).cause(k); got != string(budget.ReservationLeak) {
