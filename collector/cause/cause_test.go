@@ -288,7 +288,7 @@ func TestHowItBeganIsRememberedAtShortIntervalsToo(t *testing.T) {
 func TestStepsThatFollowEachOtherFastAreSteps(t *testing.T) {
 	s := tell("1.84.0", 3, 3).counts(1, 5.1).counts(2, 7.2).counts(3, 9.3)
 	for i := range 30 {
-		s.reported(5+3*float64(i), 3+0.001*float64(i)).counts(5.1+3*float64(i), 9.3+0.001*float64(i))
+		s.reported(5+3*float64(i), 3+0.02*float64(i)).counts(5.1+3*float64(i), 9.3+0.02*float64(i))
 		if got, _, evidence := Classify(s.facts()); got != budget.ReservationLeak {
 			t.Fatalf("%s %v in reading %d", got, evidence, i)
 		}

@@ -63,7 +63,7 @@ func (h *History) climbedFrom() (base sample, steps int, largest float64) {
 	}
 	if c := h.calm; !c.at.IsZero() {
 		calm := sample{at: c.at.UnixMilli(), reported: c.reported, counter: c.counter}
-		if calm.distance() <= base.distance()+cent && c.rises >= steps { // single readings tell more than samples
+		if calm.distance() <= base.distance()+cent { // single readings tell more than samples
 			base, steps, largest = calm, c.rises, c.largest
 		}
 	}
