@@ -168,6 +168,11 @@ func TestClassify(t *testing.T) {
 			}
 			return s
 		}(), budget.Unexplained},
+		"steps of which the first was within the tolerance of its time": {func() *story {
+			s := tell("1.84.0", 0.1, 0.1).counts(15, 2.1)
+			s.history.Agrees(s.now)
+			return s.counts(16, 4.1).counts(17, 6.1).counts(110, 6.1)
+		}(), budget.ReservationLeak},
 		"without a cap": {func() *story {
 			s := tell("1.84.0", 3, 3).counts(15, 5.08).counts(30, 7.16).counts(45, 9.24)
 			s.cap = budget.Cap{State: budget.CapUnlimited}

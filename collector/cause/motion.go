@@ -25,14 +25,34 @@ func climbing(f Facts) (finding, bool) {
 	if h == nil || d <= 0 || f.RowsStandStill || h.stalled {
 		return finding{}, false
 	}
-	base, steps, largest := h.climbedFrom()
-	climbed, spent := d-(base.counter-base.reported), f.Reported-base.reported
-	if climbed < d/2 || spent < -cent || climbed < leastSteps*largest {
+	for _, c := range []climb{h.climbSinceAgreement(), h.climbInSamples()} {
+		if found, ok := f.climbed(c); ok {
+			return found, true
+		}
+	}
+	return finding{}, false
+}
+
+// climb is how the counter got away from the row.
+type climb struct {
+	from    sample  // zero: not known
+	steps   int     // in which the counter rose since
+	largest float64 // USD, of the steps
+}
+
+// climbed names what makes a counter climb like that.
+func (f Facts) climbed(c climb) (finding, bool) {
+	if c.from.at == 0 {
+		return finding{}, false
+	}
+	from, steps := c.from, c.steps
+	climbed, spent := f.divergence()-from.distance(), f.Reported-from.reported
+	if climbed < f.divergence()/2 || spent < -cent || climbed < leastSteps*c.largest {
 		return finding{}, false
 	}
 	evidence := []budget.Evidence{
 		{Name: "steps", Value: float64(steps)}, {Name: "climbed_usd", Value: climbed}, {Name: "spent_meanwhile_usd", Value: spent},
-		{Name: "climbing_seconds", Value: f.Now.Sub(time.UnixMilli(base.at)).Seconds()},
+		{Name: "climbing_seconds", Value: f.Now.Sub(time.UnixMilli(from.at)).Seconds()},
 	}
 	capped := f.Cap.State != budget.CapUnlimited // requests reserve where there is a cap only
 	switch {
@@ -44,33 +64,33 @@ func climbing(f Facts) (finding, bool) {
 	return finding{}, false
 }
 
-// climbedFrom is where both sides were when they were nearest to each other, as far back as is remembered, in how many
-// steps the counter rose since, and by how much it got farther away in the largest: by the last agreement where that is it,
-// else as far as the samples tell.
-func (h *History) climbedFrom() (base sample, steps int, largest float64) {
-	base = h.samples[0]
-	from := 0
+// climbSinceAgreement tells of every reading since the two sides last agreed.
+func (h *History) climbSinceAgreement() climb {
+	c := h.calm
+	if c.at.IsZero() {
+		return climb{}
+	}
+	return climb{sample{at: c.at.UnixMilli(), reported: c.reported, counter: c.counter}, c.rises, c.largest}
+}
+
+// climbInSamples tells of the samples since the two sides were nearest to each other: less than single readings do, but
+// from before an agreement that was one only by the tolerance of that time.
+func (h *History) climbInSamples() climb {
+	nearest := 0
 	for i, s := range h.samples {
-		if s.distance() < base.distance() {
-			base, from = s, i
+		if s.distance() < h.samples[nearest].distance() {
+			nearest = i
 		}
 	}
-	for i := from + 1; i < len(h.samples); i++ {
-		if h.samples[i].counter > h.samples[i-1].counter+cent || math.IsNaN(h.samples[i-1].counter) && h.samples[i].distance() > cent {
-			steps++
+	c := climb{from: h.samples[nearest]}
+	for i := nearest + 1; i < len(h.samples); i++ {
+		before, now := h.samples[i-1], h.samples[i]
+		if now.counter > before.counter+cent || math.IsNaN(before.counter) && now.distance() > cent {
+			c.steps++
 		}
-		largest = max(largest, h.samples[i].distance()-h.samples[i-1].distance())
+		c.largest = max(c.largest, now.distance()-before.distance())
 	}
-	if c := h.calm; !c.at.IsZero() {
-		calm := sample{at: c.at.UnixMilli(), reported: c.reported, counter: c.counter}
-		if calm.distance() <= base.distance()+cent { // single readings tell more than samples
-			base, steps, largest = calm, c.rises, c.largest
-		}
-	}
-	if math.IsNaN(base.counter) {
-		base.counter = base.reported
-	}
-	return base, steps, largest
+	return c
 }
 
 // low: the counter stands below the row.

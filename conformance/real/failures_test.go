@@ -138,19 +138,22 @@ func testKilledProxy(t *testing.T, s *stack, e *exporter) {
 		t.Logf("%s reserves nothing", s.release)
 		return
 	}
-	k, last := s.newKey(t, "lost-with-its-proxy", map[string]any{"max_budget": 5.0}), len(s.urls)-1
+	full, roomy := s.newKey(t, "lost-with-its-proxy", map[string]any{"max_budget": 5.0}), s.newKey(t, "lost-with-its-proxy-roomy", map[string]any{"max_budget": 100.0})
+	last := len(s.urls) - 1
 	var requests sync.WaitGroup
 	defer requests.Wait()
-	e.knows(t, k)
-	for _, want := range []float64{2, 4, 5} {
-		r := k.reserving(t, last, "gpt-stuck")
-		requests.Go(func() {
-			if response, err := afresh.RoundTrip(r); err == nil {
-				_ = response.Body.Close()
-				t.Errorf("answered with %d, want nothing", response.StatusCode)
-			}
-		})
-		e.shows(t, "redis_spend_usd", k, want)
+	for k, reserved := range map[virtualKey][]float64{full: {2, 4, 5}, roomy: {2, 4, 6}} {
+		e.knows(t, k)
+		for _, want := range reserved {
+			r := k.reserving(t, last, "gpt-stuck")
+			requests.Go(func() {
+				if response, err := afresh.RoundTrip(r); err == nil {
+					_ = response.Body.Close()
+					t.Errorf("answered with %d, want nothing", response.StatusCode)
+				}
+			})
+			e.shows(t, "redis_spend_usd", k, want)
+		}
 	}
 	pid, err := strconv.Atoi(s.pids[last])
 	if err != nil {
@@ -160,9 +163,31 @@ func testKilledProxy(t *testing.T, s *stack, e *exporter) {
 		t.Fatal(err)
 	}
 	requests.Wait()
-	t.Logf("a proxy was killed; the counter says %s of 5", k.counter(t))
-	k.lives(t)
-	e.pinned(t, k)
+	t.Logf("a proxy was killed; the counters say %s of 5, and %s of 100", full.counter(t), roomy.counter(t))
+	full.lives(t)
+	roomy.lives(t)
+	e.pinned(t, full)
+	e.leaks(t, roomy)
+}
+
+// leaks waits until the exporter names reservations that were not given back as the cause of a divergence, which takes a
+// minute, while the key is in use, and mends it.
+func (e *exporter) leaks(t *testing.T, k virtualKey) {
+	t.Helper()
+	defer func() {
+		if t.Failed() {
+			e.explain(t, k)
+		}
+	}()
+	within(t, 2*patience, func() error {
+		k.admitted(t)
+		if got := e.scrape(t).cause(k); got != string(budget.ReservationLeak) {
+			return fmt.Errorf("the cause is %q", got)
+		}
+		return nil
+	})
+	e.explain(t, k).Budgets[0].mend(t, "Delete the counter")
+	eventually(t, func() error { return e.explain(t, k).is("ok") })
 }
 
 // testImmortal: a counter that has lost its expiry, as when LiteLLM's EXPIRE did not reach Redis.
