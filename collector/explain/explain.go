@@ -189,8 +189,9 @@ type Refusal struct {
 // Remedy is one way to mend it.
 type Remedy struct {
 	Title       string   `json:"title"`
-	First       []string `json:"first"`    // what must be done before, lest it gets worse
-	Commands    []string `json:"commands"` // for a shell; none where it is no command that mends it
+	First       []string `json:"first"`          // what must be done before, lest it gets worse
+	Commands    []string `json:"commands"`       // for a shell, to run now; none where it is no command that mends it
+	Later       []string `json:"later_commands"` // for a shell, that take it back once both numbers agree again
 	Changes     string   `json:"changes"`
 	SideEffects []string `json:"side_effects"`
 }

@@ -551,16 +551,17 @@ func TestRaisedCapLeavesWhatTheBooksLeave(t *testing.T) {
 	e.Counter.Value, e.Enforced, e.Divergence = 20, budget.Some(20.0), budget.Some(20-3.536)
 	row := &budget.Row{ID: e.ID, MaxBudget: budget.Some(10.0), TempIncrease: budget.TemporaryIncrease{USD: 5, ExpiresAt: now.Add(time.Hour)}}
 	x := Explain(Input{Snapshot: snapshot("1.84.0"), Deployment: deployment, Asked: Entity{Entity: e, Row: row}})
-	commands := []string{}
+	var raise Remedy
 	for _, r := range x.Budgets[0].Remedies {
 		if strings.HasPrefix(r.Title, "Raise the cap") {
-			commands = r.Commands
+			raise = r
 		}
 	}
 	if x.Budgets[0].CapFrom != "its own 10.00 and a temporary 5.00 until 2026-03-01 13:00:00 UTC" {
 		t.Errorf("cap: %s", x.Budgets[0].CapFrom)
 	}
-	if len(commands) != 2 || !strings.Contains(commands[0], `"max_budget":26.464}`) || !strings.Contains(commands[1], `"max_budget":10}`) {
-		t.Errorf("%q", commands)
+	now, later := strings.Join(raise.Commands, "\n"), strings.Join(raise.Later, "\n")
+	if !strings.HasSuffix(now, `"max_budget":26.464}'`) || !strings.HasSuffix(later, `"max_budget":10}'`) || strings.Count(now+later, "curl") != 2 {
+		t.Errorf("now %q, later %q", now, later)
 	}
 }

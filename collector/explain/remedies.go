@@ -31,6 +31,7 @@ func (s subject) remedies(b *Budget) []Remedy {
 func (r Remedy) whole() Remedy {
 	r.First = append([]string{}, r.First...)
 	r.Commands = append([]string{}, r.Commands...)
+	r.Later = append([]string{}, r.Later...)
 	r.SideEffects = append([]string{}, r.SideEffects...)
 	return r
 }
@@ -143,14 +144,15 @@ func raiseCap(s subject, b *Budget) (Remedy, bool) {
 		Title:   "Raise the cap until the counter is right",
 		Changes: fmt.Sprintf("The cap becomes %s, so that %s can be spent, which is what the books leave. Seen by every proxy within 60 s.", Amount(raised), left(b)),
 		SideEffects: []string{
-			"It is a real cap: once the counter is right again, " + Amount(*b.Divergence) + " more can be spent than was agreed. Put it back with the second command.",
+			"It is a real cap: once the counter is right again, " + Amount(*b.Divergence) + " more can be spent than was agreed. Put it back then.",
 		},
 	}
 	own := s.ownCap()
 	if s.Row != nil && s.Row.TempIncrease.USD != 0 && b.MaxBudget != nil && own != nil {
 		raised -= *b.MaxBudget - *own // the temporary increase comes on top
 	}
-	r.Commands = []string{s.update(map[string]any{"max_budget": rounded(raised)}), s.update(map[string]any{"max_budget": own})}
+	r.Commands = []string{s.update(map[string]any{"max_budget": rounded(raised)})}
+	r.Later = []string{s.update(map[string]any{"max_budget": own})}
 	if own == nil {
 		r.SideEffects = append(r.SideEffects, "The cap is that of a linked budget now: the entity's own wins while it has one, and null gives the linked one back.")
 	}
@@ -211,16 +213,11 @@ func setSpend(s subject, b *Budget) (Remedy, bool) {
 }
 
 func block(s subject, b *Budget) (Remedy, bool) {
-	e := s.Entity.Entity
-	field := map[budget.Scope]string{budget.Key: "key", budget.Team: "team_id"}[e.ID.Scope]
-	body := map[string]any{field: e.ID.Value}
 	return Remedy{
-		Title: "Block it, if the spending must stop at once",
-		Commands: []string{
-			s.curl("POST", "/"+string(e.ID.Scope)+"/block", body),
-			s.curl("POST", "/"+string(e.ID.Scope)+"/unblock", body),
-		},
-		Changes:     "Every request is refused until the second command.",
+		Title:       "Block it, if the spending must stop at once",
+		Commands:    []string{s.change("block", map[string]any{})},
+		Later:       []string{s.change("unblock", map[string]any{})},
+		Changes:     "Every request is refused until it is unblocked. Seen by every proxy within 60 s.",
 		SideEffects: []string{"Clients are told that it is blocked (401 for a key), not that a budget is exceeded."},
 	}, b.Outcome == Over
 }
@@ -291,14 +288,17 @@ func (s subject) look(b *Budget) []string {
 	return append(commands, append(s.redis(b.Counter.Name, "GET"), s.redis(b.Counter.Name, "PTTL")...)...)
 }
 
-func (s subject) update(fields map[string]any) string {
+func (s subject) update(fields map[string]any) string { return s.change("update", fields) }
+
+// change is a request about the entity to LiteLLM's management API.
+func (s subject) change(action string, fields map[string]any) string {
 	e := s.Entity.Entity
 	if e.ID.Scope == budget.Team {
 		fields["team_id"] = e.ID.Value
 	} else {
 		fields["key"] = e.ID.Value
 	}
-	return s.curl("POST", "/"+string(e.ID.Scope)+"/update", fields)
+	return s.curl("POST", "/"+string(e.ID.Scope)+"/"+action, fields)
 }
 
 // curl is a request to LiteLLM's management API. The credential is the shell's to fill in.

@@ -276,12 +276,28 @@ func (t *text) remedy(number string, r Remedy) {
 	for _, first := range r.First {
 		t.paragraph("     First: ", first)
 	}
-	for _, c := range r.Commands {
-		t.line("       %s", c)
+	now := ""
+	if len(r.Later) > 0 {
+		now = "     Now:"
 	}
+	t.commands(now, r.Commands)
+	t.commands("     Later, to take it back:", r.Later)
 	t.paragraph("     Changes: ", r.Changes)
 	for _, effect := range r.SideEffects {
 		t.paragraph("     Mind: ", effect)
+	}
+}
+
+// commands writes what a person copies, under a heading if there is one.
+func (t *text) commands(heading string, commands []string) {
+	if len(commands) == 0 {
+		return
+	}
+	if heading != "" {
+		t.line("%s", heading)
+	}
+	for _, c := range commands {
+		t.line("       %s", c)
 	}
 }
 
