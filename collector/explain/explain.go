@@ -4,6 +4,7 @@
 package explain
 
 import (
+	"slices"
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
@@ -188,12 +189,13 @@ type Refusal struct {
 
 // Remedy is one way to mend it.
 type Remedy struct {
-	Title       string   `json:"title"`
-	First       []string `json:"first"`          // what must be done before, lest it gets worse
-	Commands    []string `json:"commands"`       // for a shell, to run now; none where it is no command that mends it
-	Later       []string `json:"later_commands"` // for a shell, that take it back once both numbers agree again
-	Changes     string   `json:"changes"`
-	SideEffects []string `json:"side_effects"`
+	Title         string   `json:"title"`
+	First         []string `json:"first"`          // what must be done before, lest it gets worse
+	FirstCommands []string `json:"first_commands"` // for a shell, that stop the client where it cannot be stopped otherwise
+	Commands      []string `json:"commands"`       // for a shell, to run now; none where it is no command that mends it
+	Later         []string `json:"later_commands"` // for a shell, that take back what was run, once it has worked
+	Changes       string   `json:"changes"`
+	SideEffects   []string `json:"side_effects"`
 }
 
 // Point is both sides at one time.
@@ -218,7 +220,6 @@ func Explain(in Input) *Explanation {
 		TeamName: Name(e.Names.TeamAlias),
 		NotRead:  notRead(e, in.Team != nil),
 		Refusals: refused(in.Asked.Refusals),
-		Problems: problems(s),
 
 		FleetCauses: []budget.FleetCause{},
 		Read: Read{
@@ -241,6 +242,7 @@ func Explain(in Input) *Explanation {
 	}
 	x.Budgets = append(budgets, windows...) // in LiteLLM's order of checking
 	x.Verdict = worst(x.Budgets).Verdict
+	x.Problems = problems(x, s)
 	x.Next = nextRequest(x, in)
 	x.Summary = summary(x)
 	return x
@@ -266,7 +268,7 @@ func worst(budgets []*Budget) *Budget {
 }
 
 // problems says what keeps an explanation from being whole.
-func problems(s *budget.Snapshot) []string {
+func problems(x *Explanation, s *budget.Snapshot) []string {
 	found := []string{}
 	for _, source := range []struct {
 		name budget.Source
@@ -280,7 +282,11 @@ func problems(s *budget.Snapshot) []string {
 			found = append(found, source.text+" cannot be read: "+state.Problem)
 		}
 	}
+	diverges := func(b *Budget) bool { return b.Cause != nil }
 	switch {
+	case s.FleetCauses == nil && s.Sources[budget.Redis].Up && slices.ContainsFunc(x.Budgets, diverges):
+		found = append(found, "The whole fleet was not looked at: whether LiteLLM's writing of spend to its database is stalled, which leaves every row behind, "+
+			"is told by an exporter that has been running for some minutes (explain ID --exporter URL).")
 	case !s.FleetCauses[budget.NoSharedCounters]:
 	case !s.Release.Rules.Counters:
 		found = append(found, "There is no counter of anybody in this Redis: LiteLLM keeps none before 1.83.3, and enforces the reported spend, up to a "+

@@ -14,11 +14,11 @@ import (
 
 // knowledge is what is known of a cause, whoever it hits.
 type knowledge struct {
-	text     func(evidence) string // what happened
-	releases string                // which suffer from it
-	issues   []int                 // of BerriAI/litellm
-	remedies []remedy              // what works soonest first
-	low      bool                  // it leaves the counter below the row, rather than above it
+	text     func(subject, evidence) string // what happened
+	releases string                         // which suffer from it
+	issues   []int                          // of BerriAI/litellm
+	remedies []remedy                       // what works soonest first
+	low      bool                           // it leaves the counter below the row, rather than above it
 }
 
 // evidence is the numbers that speak for a cause, by name.
@@ -32,14 +32,16 @@ func (e evidence) about(name, with string, write func(float64) string, without s
 	return without
 }
 
-func said(text string) func(evidence) string { return func(evidence) string { return text } }
+func said(text string) func(subject, evidence) string {
+	return func(subject, evidence) string { return text }
+}
 
 func length(seconds float64) string { return span(time.Duration(seconds * float64(time.Second))) }
 
 // known is the knowledge about every cause.
 var known = map[budget.Cause]knowledge{
 	budget.ReseedMultiple: {
-		text: func(e evidence) string {
+		text: func(_ subject, e evidence) string {
 			if _, jumped := e["jump_usd"]; jumped {
 				return e.about("jump_usd", "Between two readings the counter rose by %s at once, about what the row said: LiteLLM added the row's spend to it, "+
 					"as this release does when it finds no counter, or cannot read it.", Amount, "")
@@ -56,7 +58,7 @@ var known = map[budget.Cause]knowledge{
 		remedies: []remedy{raiseCap, letExpire, deleteCounter, upgrade("1.87.5", "(and in 1.84.1 and 1.86.3 of their lines) one worker sets the counter, and the others leave it as it is")},
 	},
 	budget.StaleAfterReset: {
-		text: func(e evidence) string {
+		text: func(_ subject, e evidence) string {
 			return e.about("reported_before_reset_usd", "The budget was reset, when the row stood at %s, but not the counter: it still holds what was spent before.",
 				Amount, "The budget was reset, but not the counter: it still holds what was spent before.")
 		},
@@ -71,7 +73,7 @@ var known = map[budget.Cause]knowledge{
 		remedies: []remedy{raiseCap, deleteCounter, letExpire},
 	},
 	budget.ManualSpendEdit: {
-		text: func(e evidence) string {
+		text: func(_ subject, e evidence) string {
 			return e.about("edit_usd", "The reported spend was changed by %s at once, through the API or in the database, and the counter did not follow: it keeps its value until it expires.",
 				func(v float64) string { return signed(&v) },
 				"The reported spend was changed at once, through the API or in the database, and the counter did not follow: it keeps its value until it expires.")
@@ -81,7 +83,7 @@ var known = map[budget.Cause]knowledge{
 		remedies: []remedy{raiseCap, letExpire, deleteCounter},
 	},
 	budget.PinnedAtCap: {
-		text: func(e evidence) string {
+		text: func(_ subject, e evidence) string {
 			return e.about("pinned_seconds", "The counter has stood exactly at the cap for %s: the reservation of a request was shrunk to what was left, and until that request is answered nothing else fits.",
 				length, "The counter stands exactly at the cap: the reservation of a request was shrunk to what was left, and until that request is answered nothing else fits.")
 		},
@@ -103,7 +105,7 @@ var known = map[budget.Cause]knowledge{
 		remedies: []remedy{raiseCap, letExpire, deleteCounter, longerTimeout},
 	},
 	budget.CounterLost: {
-		text: func(e evidence) string {
+		text: func(_ subject, e evidence) string {
 			return e.about("counters_fallen", "Redis lost what the counters held, as in a restart or a failover: %s fell at once, while the rows kept what was spent.",
 				func(n float64) string { return plural(n, "counter", "counters") },
 				"Redis lost what the counter held, as in a restart or a failover, while the row kept what was spent.")
@@ -116,7 +118,7 @@ var known = map[budget.Cause]knowledge{
 	budget.CounterRestart: {
 		text:     said("The counter comes back near 0 about every minute: this release lets it expire a minute after its first write, and then adds to nothing."),
 		releases: "1.83.3 to 1.83.14",
-		remedies: []remedy{block, deleteCounter, upgrade("1.84.1", "every write renews the counter's life, and one that is gone begins from the row")},
+		remedies: []remedy{block, upgrade("1.84.1", "every write renews the counter's life, and one that is gone begins from the row")},
 		low:      true,
 	},
 	budget.GhostRefund: {
@@ -133,18 +135,13 @@ var known = map[budget.Cause]knowledge{
 		low:      true,
 	},
 	budget.Immortal: {
-		text:     said("The counter has no end of life. LiteLLM writes a value and its expiry in two steps and was cut off between them; only the next write would give it one, and nothing writes to a counter that refuses everything."),
+		text:     said("The counter has no end of life. LiteLLM writes a value and its expiry in two steps and was cut off between them. Only the next write gives it one, and none came: a refused request writes nothing, nor does an idle client."),
 		releases: "1.83.3 to 1.101.6; hardly from 1.102.4 on",
 		issues:   []int{40715, 40956},
 		remedies: []remedy{raiseCap, giveLife, deleteCounter, upgrade("1.102.4", "value and expiry are written in one step")},
 	},
 	budget.Negative: {
-		text: func(e evidence) string {
-			if v, ok := e["counter_usd"]; ok && v < 0 {
-				return "The counter is below 0: more was given back than had been added. As much can be spent past the cap."
-			}
-			return "The row is below 0: a reset took away more than was there. As much can be spent past the cap."
-		},
+		text:     negative,
 		releases: "the counter: 1.84.0 to 1.101.6; the row: 1.103.11 to 1.108.5, and 1.109.1",
 		issues:   []int{30330},
 		remedies: []remedy{setSpend, deleteCounter, upgrade("1.102.4", "the counter does not go below 0 (the row can: avoid 1.103.11 to 1.108.5 and 1.109.1)")},
@@ -166,20 +163,52 @@ func (s subject) cause() *Cause {
 	}
 	c := &Cause{
 		Name: e.Cause, Confidence: e.Confidence, Evidence: found,
-		Text: k.text(found), Releases: k.releases, Issues: append([]int{}, k.issues...),
+		Text: k.text(s, found), Releases: k.releases, Issues: append([]int{}, k.issues...),
 	}
 	if affected := budget.Affected(s.release().Version, e.Cause); affected.Known {
 		c.Affected = &affected.Value
 	}
 	if e.Cause == budget.Unexplained {
-		c.Text += s.candidates()
+		c.Text = s.unexplained(c.Text)
 	}
 	return c
 }
 
+// negative says which number is below 0, and what can be spent because of it. A row below 0 takes the counter with it,
+// which is begun from it.
+func negative(s subject, e evidence) string {
+	reported, known := e["reported_usd"]
+	capped := s.Entity.Entity.Cap.State != budget.CapUnlimited
+	text, more := "The counter is below 0: more was given back than had been added.", " As much can be spent past the cap."
+	switch release := s.release(); {
+	case known && reported < 0:
+		text = "The row is below 0: a reset took away more than was there, or somebody set it so. A counter begun from it is as low."
+	case release.AtLeast("1.90.0"):
+		more = " The next request raises it to the row."
+	case !release.OlderThan("1.90.0"): // not known
+		more = " Up to 1.88.0 as much can be spent past the cap; from 1.90.0 on the next request raises it to the row."
+	}
+	if !capped {
+		return text
+	}
+	return text + more
+}
+
+// unexplained says what could be behind it. A row that is short looks like a counter that is too high.
+func (s subject) unexplained(text string) string {
+	const short = " Or the row is short: the counter is right if spend was lost on its way to the database (BerriAI/litellm #33872)."
+	switch stalled := s.in.Snapshot.FleetCauses[budget.FlushStalled]; {
+	case s.Entity.Entity.Divergence.Value < 0:
+		return text + s.candidates("can")
+	case stalled:
+		return "The stalled flush can be all of it: the row lacks what was spent since." + s.candidates("else can")
+	}
+	return text + s.candidates("can") + short
+}
+
 // candidates names what could be behind an unexplained divergence: what the release in use can suffer from, and what
 // leaves the counter on this side of the row.
-func (s subject) candidates() string {
+func (s subject) candidates(can string) string {
 	low := s.Entity.Entity.Divergence.Value < 0
 	side := map[bool]string{true: "below", false: "above"}[low]
 	var names []string
@@ -197,7 +226,7 @@ func (s subject) candidates() string {
 	if len(names) == 0 {
 		return ""
 	}
-	return " What can leave a counter " + side + " its row in this release: " + list(names) + ". None of them was seen to begin."
+	return " What " + can + " leave a counter " + side + " its row in this release: " + list(names) + ". None of them was seen to begin."
 }
 
 // Sure says in words how sure a cause is.

@@ -30,6 +30,7 @@ func (s subject) remedies(b *Budget) []Remedy {
 // whole has the lists that are empty be lists in JSON: null is unknown.
 func (r Remedy) whole() Remedy {
 	r.First = append([]string{}, r.First...)
+	r.FirstCommands = append([]string{}, r.FirstCommands...)
 	r.Commands = append([]string{}, r.Commands...)
 	r.Later = append([]string{}, r.Later...)
 	r.SideEffects = append([]string{}, r.SideEffects...)
@@ -48,71 +49,126 @@ func (s subject) windowRemedies(b *Budget) []Remedy {
 	if b.Outcome != Refused || len(r.Commands) == 0 || s.release().OlderThan("1.84.0") { // which began it at 0
 		return []Remedy{}
 	}
-	if s.in.Snapshot.FleetCauses[budget.FlushStalled] {
-		r.First = append(r.First, mendFlush)
-	}
+	r.First = s.rowInDoubt(b)
 	if !s.release().AtLeast("1.101.0") {
 		r.SideEffects = append(r.SideEffects, "Up to 1.99.4 the database is LiteLLM's log: with disable_spend_logs, or a log kept for less than the window, it begins too low.")
 	}
 	return []Remedy{r.whole()}
 }
 
-// mendFlush is what comes before anything that begins a counter from the database.
-const mendFlush = "Mend the stalled flush: until the row has what was spent, a counter begun from it lets through what should be refused."
+// rowInDoubt is what comes before anything that takes the row for right: that begins a counter from it, or raises a cap
+// by what it leaves. A counter that is below the row is brought nearer to the truth by both.
+func (s subject) rowInDoubt(b *Budget) (first []string) {
+	judged := s.in.Snapshot.FleetCauses
+	switch {
+	case low(b):
+		return nil
+	case judged[budget.FlushStalled]:
+		return []string{"Mend the stalled flush: the row lacks what was spent since, and with a counter begun from it, or a cap raised by what it leaves, that can be spent again."}
+	case judged == nil && s.in.Deployment.Redis != nil:
+		first = append(first, "Make sure that the flush is not stalled, for then the row is short and the counter right: a running exporter tells it, this look does not.")
+	}
+	if s.Entity.Entity.Cause == budget.Unexplained {
+		first = append(first, "Look into LiteLLM's log for spend that could not be written: if the row lacks some, the counter is right, and this lets "+amountOf(b.Divergence)+" be spent once more.")
+	}
+	return first
+}
 
 // high says that LiteLLM enforces more than it reports.
 func high(b *Budget) bool { return b.Divergence != nil && *b.Divergence > 0 }
 
-// additive says that what finds no counter adds the row's spend to it, so that several at once multiply it.
-func (s subject) additive() bool {
-	affected := budget.Affected(s.release().Version, budget.ReseedMultiple)
-	return !affected.Known || affected.Value
+// low says that LiteLLM enforces less than it reports.
+func low(b *Budget) bool { return b.Divergence != nil && *b.Divergence < 0 }
+
+// additive says whether what finds no counter adds the row's spend to it in the release in use, so that several at once
+// multiply it.
+func (s subject) additive() budget.Optional[bool] {
+	return budget.Affected(s.release().Version, budget.ReseedMultiple)
 }
 
-// oneFirst is how a counter is begun without a race for it.
-const oneFirst = "then let a single request through before the rest: whoever finds no counter adds the row's spend to it, and several at once multiply it"
+// oneFirst is how a counter is begun without a race for it; "" where the release has none.
+func (s subject) oneFirst() string {
+	const rule = "let a single request through before the rest: "
+	switch additive := s.additive(); {
+	case additive.Value:
+		return rule + "whoever finds no counter adds the row's spend to it, and several at once multiply it"
+	case !additive.Known:
+		return rule + "several at once multiply a counter in some releases from 1.83.14 to 1.86.2, and whether the release in use does is not known"
+	}
+	return ""
+}
 
-// remembered is what a counter that is gone leaves behind up to 1.83.14, where a proxy keeps what it first wrote for 600 s.
-const remembered = "Each proxy may go by the old value in its memory for up to ten minutes; restarting it ends that."
+// stop has whoever writes to the counter stopped before a remedy. Who is refused anyway can be blocked, too, where nobody
+// can stop it.
+func (s subject) stop(r *Remedy, b *Budget, rest string) {
+	whom := "the client"
+	if s.Entity.Entity.ID.Scope == budget.Team {
+		whom = "every client of every key of the team"
+	}
+	r.First = append(r.First, "Stop "+whom+rest)
+	if b.Outcome == Refused {
+		r.FirstCommands = []string{s.change("block", map[string]any{})}
+		r.Later = []string{s.change("unblock", map[string]any{})}
+	} else {
+		r.SideEffects = append(r.SideEffects, "It works for nobody meanwhile. Nobody is refused now: let it wait for a quiet hour.")
+	}
+}
+
+// begun is how a counter that is gone begins again. Before 1.84.0 whoever still has it in memory, where it is kept for
+// 600 s, adds the cost of a request to nothing.
+func (s subject) begun(b *Budget) string {
+	text := "the next request begins the counter again from the row (" + amountOf(b.Reported) + ")"
+	if s.release().OlderThan("1.84.0") {
+		text += ", if no proxy remembers it"
+	}
+	return text + "."
+}
+
+// forget has the proxies of a release before 1.84.0 forget a counter that is gone.
+func (s subject) forget(r *Remedy) {
+	if s.release().OlderThan("1.84.0") {
+		r.First = append(r.First, "Keep the client stopped, and restart every proxy when the counter is gone: each remembers it for up to ten minutes, refuses by that, "+
+			"and begins the new one at the cost of one request.")
+	}
+}
 
 func letExpire(s subject, b *Budget) (Remedy, bool) {
 	r := Remedy{
-		Title:   "Let the counter expire",
-		First:   []string{"Stop the client for 60 s (or for default_redis_ttl, if it is set), so that nothing writes to the counter."},
-		Changes: "The counter ends with its life, PTTL then says -2, and the next request begins it again from the row (" + amountOf(b.Reported) + "). Nothing is lost.",
+		Title:    "Let the counter expire",
+		First:    s.rowInDoubt(b),
+		Commands: s.redis(b.Counter.Name, "PTTL"),
+		Changes:  "The counter ends with its life, PTTL then says -2, and " + s.begun(b),
 	}
-	if s.additive() {
-		r.First = append(r.First, upper(oneFirst)+".")
+	s.stop(&r, b, " for 60 s (or for default_redis_ttl, if it is set), so that nothing writes to the counter.")
+	s.forget(&r)
+	if one := s.oneFirst(); one != "" {
+		r.First = append(r.First, "Then "+one+".")
 	}
 	if !s.release().OlderThan("1.104.0") {
 		r.SideEffects = append(r.SideEffects, "From 1.104.0 on a request in flight renews the counter's life every 30 s: wait until all are answered (request_timeout at most).")
 	}
-	if s.release().OlderThan("1.84.0") {
-		r.SideEffects = append(r.SideEffects, remembered)
-	}
-	r.Commands = s.redis(b.Counter.Name, "PTTL")
 	return r, high(b) && !never(b) && len(r.Commands) > 0
 }
 
 func deleteCounter(s subject, b *Budget) (Remedy, bool) {
+	version := s.release()
 	r := Remedy{
 		Title:    "Delete the counter",
+		First:    s.rowInDoubt(b),
 		Commands: s.redis(b.Counter.Name, "DEL"),
-		Changes:  "The next request begins the counter again from the row (" + amountOf(b.Reported) + ").",
+		Changes:  upper(s.begun(b)),
 	}
-	version := s.release()
-	switch affected := budget.Affected(version.Version, budget.ReseedMultiple); {
-	case affected.Value:
-		r.First = append(r.First, "Stop the client for 60 s: in this release DEL under load seeds the counter several times again; "+oneFirst+".")
-	case !affected.Known:
-		r.First = append(r.First, "Stop the client for 60 s: 1.83.14 to 1.86.2 seed a counter several times under load, and whether the release in use does is not known; "+oneFirst+".")
+	if b.Reported != nil && *b.Reported < 0 {
+		r.First = append(r.First, "Put the row right: the counter begins from it.")
 	}
-	if s.in.Snapshot.FleetCauses[budget.FlushStalled] {
-		r.First = append(r.First, mendFlush)
+	if one := s.oneFirst(); one != "" {
+		why := ", "
+		if s.additive().Value {
+			why = ": in this release DEL under load seeds the counter several times again; "
+		}
+		s.stop(&r, b, " for 60 s"+why+"then "+one+".")
 	}
-	if version.OlderThan("1.84.0") {
-		r.SideEffects = append(r.SideEffects, remembered)
-	}
+	s.forget(&r)
 	if !version.OlderThan("1.84.0") {
 		text := "Requests in flight settle their reservations against the new counter, which can leave it too low by as much"
 		if !version.OlderThan("1.90.0") {
@@ -142,6 +198,7 @@ func raiseCap(s subject, b *Budget) (Remedy, bool) {
 	raised := *b.MaxBudget + *b.Divergence
 	r := Remedy{
 		Title:   "Raise the cap until the counter is right",
+		First:   s.rowInDoubt(b),
 		Changes: fmt.Sprintf("The cap becomes %s, so that %s can be spent, which is what the books leave. Seen by every proxy within 60 s.", Amount(raised), left(b)),
 		SideEffects: []string{
 			"It is a real cap: once the counter is right again, " + Amount(*b.Divergence) + " more can be spent than was agreed. Put it back then.",
@@ -225,19 +282,21 @@ func block(s subject, b *Budget) (Remedy, bool) {
 func giveLife(s subject, b *Budget) (Remedy, bool) {
 	r := Remedy{
 		Title:    "Give the counter an end of life",
+		First:    s.rowInDoubt(b),
 		Commands: s.redis(b.Counter.Name, "EXPIRE", "60"),
-		Changes:  "The counter keeps its value for 60 s more; the first request after that begins it again from the row (" + amountOf(b.Reported) + ").",
+		Changes:  "The counter keeps its value for 60 s more; after that " + s.begun(b),
 	}
-	if s.additive() {
-		r.First = []string{"Stop the client until it is gone; " + oneFirst + "."}
+	if one := s.oneFirst(); one != "" {
+		s.stop(&r, b, " until it is gone, then "+one+".")
 	}
+	s.forget(&r)
 	return r, len(r.Commands) > 0
 }
 
 func await(_ subject, _ *Budget) (Remedy, bool) {
 	return Remedy{
 		Title:       "Wait",
-		Changes:     "It ends by itself when the requests in flight are answered. After ten minutes it is a false lock.",
+		Changes:     "It ends by itself when the requests in flight are answered. The alerts about false locks wait for ten minutes of it.",
 		SideEffects: []string{"Deleting the counter now would let the requests in flight settle against a new one and leave it too low."},
 	}, true
 }
@@ -262,10 +321,14 @@ func longerTimeout(s subject, _ *Budget) (Remedy, bool) {
 func upgrade(to, better string) remedy {
 	return func(s subject, _ *Budget) (Remedy, bool) {
 		r := Remedy{Title: "Upgrade LiteLLM", Changes: "From " + to + " on " + better + "."}
-		if s.release().OlderThan("1.104.0") {
+		switch release := s.release(); {
+		case release.AtLeast("1.104.0"): // answers as the newest do
+		case release.AtLeast("1.85.0"):
 			r.SideEffects = []string{"From 1.104.0 on refusals are answered with 422: clients that retry on 429 stop retrying."}
+		default:
+			r.SideEffects = []string{"Refusals are answered with 400 up to 1.84, with 429 from 1.85.0 on, which many clients retry by themselves, and with 422 from 1.104.0 on, which they do not."}
 		}
-		return r, s.release().OlderThan(to)
+		return r, !s.release().AtLeast(to)
 	}
 }
 

@@ -276,12 +276,13 @@ func (t *text) remedy(number string, r Remedy) {
 	for _, first := range r.First {
 		t.paragraph("     First: ", first)
 	}
+	t.commands("     Where it cannot be stopped, block it; every proxy knows of it within 60 s, and the time counts from then:", r.FirstCommands)
 	now := ""
 	if len(r.Later) > 0 {
 		now = "     Now:"
 	}
 	t.commands(now, r.Commands)
-	t.commands("     Later, to take it back:", r.Later)
+	t.commands("     Later:", r.Later)
 	t.paragraph("     Changes: ", r.Changes)
 	for _, effect := range r.SideEffects {
 		t.paragraph("     Mind: ", effect)
