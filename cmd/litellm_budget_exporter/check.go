@@ -41,7 +41,7 @@ func (p *program) check(ctx context.Context, output string) int {
 	if open > 0 {
 		fmt.Fprintf(p.stderr, "%s: %d keys and teams are still suspected: check again\n", name, open)
 	}
-	write := writeTable
+	write := func(w io.Writer, view *budget.Snapshot) error { return writeTable(w, view, s.poller.Standing) }
 	if output == "json" {
 		write = writeJSON
 	}
@@ -106,7 +106,7 @@ func byHarm(s *budget.Snapshot) []*budget.Entity {
 }
 
 // writeTable writes who diverges for a person, and what keeps the answer from being whole.
-func writeTable(w io.Writer, s *budget.Snapshot) error {
+func writeTable(w io.Writer, s *budget.Snapshot, of standings) error {
 	accused := byHarm(s)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if len(accused) > 0 {
@@ -127,12 +127,12 @@ func writeTable(w io.Writer, s *budget.Snapshot) error {
 		}
 		fmt.Fprintf(w, "\nAll amounts are US dollars. Why, and what mends it: %s explain %s\n\n", name, explain.Quote(worst))
 	}
-	_, err := io.WriteString(w, closing(s, len(accused)))
+	_, err := io.WriteString(w, closing(s, len(accused), of))
 	return err
 }
 
 // closing sums up a check.
-func closing(s *budget.Snapshot, accused int) string {
+func closing(s *budget.Snapshot, accused int, of standings) string {
 	read, present, unknown, judged := 0, 0, 0, true
 	for _, f := range s.Fleets {
 		read += f.Entities
@@ -164,25 +164,11 @@ func closing(s *budget.Snapshot, accused int) string {
 	case present == 0 && read > 0:
 		text += "There was no counter of anybody in Redis: nobody spent anything for a minute, or it is the wrong Redis, database or namespace.\n"
 	}
-	if n := notJudged(s); n > 0 {
-		text += fmt.Sprintf("Not judged: %d, because blocked, expired, slowed down rather than refused, suspected and not settled yet, or with a number or a cap that is not known.\n", n)
-	}
+	text += notJudged(s, of)
 	if unknown > 0 {
 		text += fmt.Sprintf("The cap of %d is not known: no verdict is given that depends on it.\n", unknown)
 	}
 	return text
-}
-
-// notJudged counts the entities without a verdict.
-func notJudged(s *budget.Snapshot) (n int) {
-	for _, entities := range s.Entities {
-		for _, e := range entities {
-			if e.Verdict == budget.NotJudged {
-				n++
-			}
-		}
-	}
-	return n
 }
 
 // short is a name that leaves room for the others in a row.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/poller"
 )
 
 func TestCheckOutput(t *testing.T) {
@@ -39,7 +40,7 @@ func TestCheckOutput(t *testing.T) {
 	for name, s := range map[string]*budget.Snapshot{"incidents": incidents(), "quiet": quiet, "none-kept": noneKept, "no-counters": noCounters, "only-reported": onlyReported} {
 		t.Run(name, func(t *testing.T) {
 			var table, form bytes.Buffer
-			if err := writeTable(&table, s); err != nil {
+			if err := writeTable(&table, s, strangers); err != nil {
 				t.Fatal(err)
 			}
 			golden(t, filepath.Join("check", name+".txt"), table.Bytes())
@@ -51,6 +52,39 @@ func TestCheckOutput(t *testing.T) {
 				t.Error("it is no JSON")
 			}
 		})
+	}
+}
+
+// strangers knows how far the reading of nobody has come.
+func strangers(budget.ID) (poller.Standing, bool) { return poller.Standing{}, false }
+
+// TestNotJudgedSaysWhy names for each of those without a verdict the reason that holds.
+func TestNotJudgedSaysWhy(t *testing.T) {
+	s := &budget.Snapshot{At: landingNow, Entities: map[budget.Scope][]*budget.Entity{}}
+	known := map[budget.ID]poller.Standing{}
+	add := func(id string, standing poller.Standing, e budget.Entity) {
+		e.ID = budget.ID{Scope: budget.Key, Value: id}
+		known[e.ID] = standing
+		s.Entities[budget.Key] = append(s.Entities[budget.Key], &e)
+	}
+	of := func(id budget.ID) (poller.Standing, bool) { found, ok := known[id]; return found, ok }
+	add("well", poller.Standing{}, budget.Entity{Verdict: budget.OK})
+	if got := notJudged(s, of); got != "" {
+		t.Errorf("everybody is judged: %q", got)
+	}
+	for _, id := range []string{"blocked", "blocked too"} {
+		add(id, poller.Standing{Row: &budget.Row{Blocked: true}}, budget.Entity{})
+	}
+	add("expired", poller.Standing{Row: &budget.Row{Expires: budget.Some(landingNow)}}, budget.Entity{})
+	add("throttled", poller.Standing{Row: &budget.Row{Throttled: true}}, budget.Entity{})
+	add("suspected", poller.Standing{Row: &budget.Row{}, UndecidedSince: budget.Some(landingNow)}, budget.Entity{})
+	add("unreadable", poller.Standing{Row: &budget.Row{}}, budget.Entity{Counter: budget.Counter{State: budget.CounterUnreadable}})
+	add("no cap read", poller.Standing{Row: &budget.Row{}}, budget.Entity{Reported: budget.Some(1.0), Counter: budget.Counter{State: budget.CounterPresent}})
+	add("no spend", poller.Standing{Row: &budget.Row{}}, budget.Entity{})
+	want := "Not judged: 8 (2 blocked, 1 expired, 1 slowed down rather than refused, 1 suspected and not settled yet, 1 with a counter that is no number, " +
+		"1 with a cap that is not known, 1 with a spend that is not known).\n"
+	if got := notJudged(s, of); got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

@@ -54,6 +54,7 @@ func TestExplainPage(t *testing.T) {
 	}{
 		"locked":       {s, locked.ID.Value, 200},
 		"bypassed":     {s, s.Entities[budget.Team][0].ID.Value, 200},
+		"unexplained":  {s, s.Entities[budget.Key][0].ID.Value, 200},
 		"twins":        {s, "twin <b>", 409},
 		"stranger":     {s, "nobody", 404},
 		"down":         {failing, "nobody", 503},

@@ -86,6 +86,7 @@ type Explanation struct {
 	Problems []string     `json:"problems"` // what keeps the explanation from being whole
 
 	FleetCauses []budget.FleetCause `json:"fleet_causes"` // what is wrong with the whole fleet
+	Credentials string              `json:"credentials"`  // where the commands take theirs from
 	Read        Read                `json:"reading"`
 }
 
@@ -222,6 +223,7 @@ func Explain(in Input) *Explanation {
 		Refusals: refused(in.Asked.Refusals),
 
 		FleetCauses: []budget.FleetCause{},
+		Credentials: in.Deployment.credentials(),
 		Read: Read{
 			in.Reading.Inventory.Seconds(), in.Reading.Counters.Seconds(),
 			in.Reading.ToleranceUSD, in.Reading.ToleranceRatio, in.Reading.WriteLag.Seconds(),

@@ -707,6 +707,34 @@ func TestClusterAndBareNames(t *testing.T) {
 	}
 }
 
+// TestCredentialsStayOffTheCommandLine says how a password is given, once, and reaches Sentinels as the exporter does.
+func TestCredentialsStayOffTheCommandLine(t *testing.T) {
+	d := Deployment{LiteLLMURL: "http://l", Redis: &Redis{Mode: "sentinel", Addresses: []string{"s:26379"}, MasterName: "main", TLS: true}}
+	x := Explain(Input{Snapshot: snapshot("1.90.0"), Deployment: d, Asked: Entity{Entity: locked()}})
+	for _, want := range []string{"REDISCLI_AUTH", "--user NAME", "--cacert FILE", "NOAUTH"} {
+		if strings.Count(x.Credentials, want) == 0 {
+			t.Errorf("nothing of %s: %s", want, x.Credentials)
+		}
+	}
+	const want = "redis-cli $(redis-cli -h s -p 26379 --tls SENTINEL get-master-addr-by-name main | xargs printf -- '-h %s -p %s') --tls GET"
+	if got := x.Budgets[0].Look[1]; !strings.HasPrefix(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	d.Redis = nil
+	if got := Explain(Input{Snapshot: snapshot("1.90.0"), Deployment: d, Asked: Entity{Entity: locked()}}).Credentials; strings.Contains(got, "REDISCLI_AUTH") {
+		t.Errorf("without a Redis: %s", got)
+	}
+}
+
+// TestImmortalIsToldBelowItsCap says nothing of refusals where there are none.
+func TestImmortalIsToldBelowItsCap(t *testing.T) {
+	e := accused(entity(budget.Key, hash, "", capOf(10), 4.2, 4.2), budget.Diverging, budget.Immortal, 1)
+	text := Explain(Input{Snapshot: snapshot("1.94.3"), Deployment: deployment, Asked: Entity{Entity: e}}).Budgets[0].Cause.Text
+	if strings.Contains(text, "refuses everything") || !strings.Contains(text, "nor does an idle client") {
+		t.Error(text)
+	}
+}
+
 // TestRaisedCapLeavesWhatTheBooksLeave works out the cap that lets a falsely locked key spend what is left.
 func TestRaisedCapLeavesWhatTheBooksLeave(t *testing.T) {
 	e := locked()

@@ -383,8 +383,21 @@ func (s subject) curl(method, path string, body map[string]any) string {
 	return command + " -H 'Content-Type: application/json' -d " + Quote(strings.TrimSuffix(text.String(), "\n"))
 }
 
-// redis is a command to the server that holds a counter: none without a Redis. The exporter's own user may only read;
-// a password is redis-cli's to ask for.
+// credentials says where the commands take theirs from, none of them from a command line.
+func (d Deployment) credentials() string {
+	if d.Redis == nil {
+		return "they take LITELLM_MASTER_KEY from the environment."
+	}
+	own := "--user NAME for a user of its own"
+	if d.Redis.TLS {
+		own += " and --cacert FILE for a CA of its own"
+	}
+	return "they take LITELLM_MASTER_KEY and, for redis-cli, REDISCLI_AUTH from the environment. If it says NOAUTH: " +
+		"read -rs REDISCLI_AUTH && export REDISCLI_AUTH. Add " + own + "."
+}
+
+// redis is a command to the server that holds a counter: none without a Redis. The exporter's own user may only read,
+// so it is not named.
 func (s subject) redis(name string, command ...string) []string {
 	r := s.in.Deployment.Redis
 	if r == nil || len(r.Addresses) == 0 {
@@ -397,8 +410,12 @@ func (s subject) redis(name string, command ...string) []string {
 	words := []string{"redis-cli"}
 	switch r.Mode {
 	case "sentinel":
-		words = append(words, fmt.Sprintf("$(redis-cli -h %s -p %s SENTINEL get-master-addr-by-name %s | xargs printf -- '-h %%s -p %%s')",
-			Quote(host), Quote(port), Quote(r.MasterName)))
+		tls := ""
+		if r.TLS {
+			tls = " --tls" // as the exporter: to the Sentinels, too
+		}
+		words = append(words, fmt.Sprintf("$(redis-cli -h %s -p %s%s SENTINEL get-master-addr-by-name %s | xargs printf -- '-h %%s -p %%s')",
+			Quote(host), Quote(port), tls, Quote(r.MasterName)))
 	default:
 		words = append(words, "-h", Quote(host), "-p", Quote(port))
 	}

@@ -32,6 +32,10 @@ func (x *Explanation) WriteText(w io.Writer) error {
 	}
 	t.line("")
 	t.table(x.Budgets)
+	if x.Credentials != "" {
+		t.line("")
+		t.paragraph("Commands: ", x.Credentials)
+	}
 	for _, b := range x.Budgets {
 		t.budget(x, b)
 	}
