@@ -22,7 +22,8 @@ def end(reason, status=1):
 
 def refuse_compromised(release):
     """1.82.7 and 1.82.8 stole credentials by a .pth start-up file; 1.107.x is said to be compromised as well."""
-    if not re.fullmatch(r'\d+\.\d+\.\d+', release):
+    number = '(0|[1-9][0-9]*)'  # to the package index, 1.82.07 is 1.82.7
+    if not re.fullmatch(r'%s\.%s\.%s' % (number, number, number), release):
         end('"%s" is no release: want one like 1.84.0' % release)
     if release in ('1.82.7', '1.82.8') or release.startswith('1.107.'):
         end('LiteLLM %s is compromised, or said to be, and is not installed by this kit' % release)

@@ -31,16 +31,18 @@ class Stack:
         self.i, self.options = installation, options
         self.run = pathlib.Path(tempfile.mkdtemp(prefix='litellm-conformance-'))
         self.run.chmod(0o755)  # PostgreSQL does not run as root, and must find its directory
+        self.keeper = subprocess.Popen([sys.executable, KIT / 'keeper', self.run], stdin=subprocess.PIPE, text=True, cwd='/', start_new_session=True)
         self.children = []  # (name, process), in the order of their start
         self.urls = []
 
     def spawn(self, name, argv, environment=None, user=None):
-        # setpriv: none of them outlives this process, even if that is killed.
+        # setpriv: when this process is killed they are told to end; the keeper sees to it that they do.
         drop = ['--reuid', user, '--regid', user, '--init-groups'] if user else []
         with open(self.run / (name + '.log'), 'ab') as log:
             process = subprocess.Popen(['setpriv', '--pdeathsig', 'TERM', *drop, '--', *map(str, argv)], stdin=subprocess.DEVNULL,
                                        stdout=log, stderr=log, cwd=self.run, env=environment, start_new_session=True)
         self.children.append((name, process))
+        print(process.pid, file=self.keeper.stdin, flush=True)
         return process
 
     def start(self):
@@ -185,9 +187,6 @@ class Stack:
                 process.wait(8)
             except subprocess.TimeoutExpired:
                 pass
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:  # nothing is left of it
-                pass
+        self.keeper.stdin.close()
+        for _, process in [*self.children, ('keeper', self.keeper)]:
             process.wait()
-        shutil.rmtree(self.run, ignore_errors=True)
