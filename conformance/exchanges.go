@@ -4,7 +4,6 @@
 package conformance
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -27,13 +26,17 @@ type Exchange struct {
 
 // Callers that are no key of the population.
 const (
-	Master  = "master"
-	Unknown = "unknown"
-	Nobody  = ""
+	Master    = "master"
+	Unknown   = "unknown"
+	Malformed = "malformed" // what it sends does not look like a key
+	Nobody    = ""
 )
 
-// unknownBearer is the bearer of Unknown, as when the answers were recorded.
-const unknownBearer = "sk-wrong"
+// The bearers of Unknown and Malformed, as when the answers were recorded.
+const (
+	unknownBearer   = "sk-wrong"
+	malformedBearer = "wrong"
+)
 
 // zeroHash is the hash of no key.
 var zeroHash = strings.Repeat("0", 64)
@@ -54,7 +57,13 @@ var Traffic = []Exchange{
 // chat asks a model, with more fields than those that a request must have: each with a comma after it.
 func chat(name, caller, model, more string) Exchange {
 	body := `{"model":"` + model + `",` + more + `"max_tokens":20,"messages":[{"role":"user","content":"hi"}]}`
-	return Exchange{Name: name, Method: "POST", Path: "/v1/chat/completions", Body: body, Caller: caller}
+	return post(name, chatPath, body, caller)
+}
+
+const chatPath = "/v1/chat/completions"
+
+func post(name, path, body, caller string) Exchange {
+	return Exchange{Name: name, Method: "POST", Path: path, Body: body, Caller: caller}
 }
 
 func (e Exchange) times(n int) Exchange {
@@ -64,8 +73,8 @@ func (e Exchange) times(n int) Exchange {
 
 // Reads are sent when what the traffic spent has reached the database.
 var Reads = []Exchange{
-	// First, for LiteLLM logs refusals of the requests below, too. The time is as wide as to need no clock.
-	get("spend-logs-v2-failures", "/spend/logs/v2?start_date=2020-01-01%2000:00:00&end_date=2100-01-01%2000:00:00&status_filter=failure&page_size=5", Master),
+	// First, for LiteLLM logs refusals of the requests below, too.
+	get("spend-logs-v2-failures", "/spend/logs/v2?"+ever+"&status_filter=failure&page_size=5", Master),
 	get("key-info", "/key/info?key={team}", Master),
 	get("key-info-windows", "/key/info?key={windows}", Master),
 	get("key-info-by-budget-id", "/key/info?key={by-budget-id}", Master),
@@ -74,8 +83,8 @@ var Reads = []Exchange{
 	get("key-info-unknown", "/key/info?key="+zeroHash, Master),
 	get("key-info-bad-bearer", "/key/info", Unknown),
 	get("key-info-no-bearer", "/key/info", Nobody),
-	{Name: "v2-key-info", Method: "POST", Path: "/v2/key/info", Body: `{"keys":["{team}","{personal}"]}`, Caller: Master},
-	{Name: "v2-key-info-unknown", Method: "POST", Path: "/v2/key/info", Body: `{"keys":["` + zeroHash + `"]}`, Caller: Master},
+	post("v2-key-info", "/v2/key/info", `{"keys":["{team}","{personal}"]}`, Master),
+	post("v2-key-info-unknown", "/v2/key/info", `{"keys":["`+zeroHash+`"]}`, Master),
 	get("key-list", "/key/list?size=5", Master),
 	get("key-list-full", "/key/list?return_full_object=true&size=100", Master),
 	get("key-list-full-page1", "/key/list?return_full_object=true&size=4&page=1&sort_by=token&sort_order=asc", Master),
@@ -169,8 +178,8 @@ func (p Population) send(client *http.Client, url string, e Exchange) (recorded.
 		Request: recorded.Request{Method: e.Method, Path: path}, Status: response.StatusCode,
 		Headers: map[string]string{"content-type": response.Header.Get("Content-Type")}, Body: text,
 	}
-	if body != "" {
-		a.Request.Body = bytes.Clone([]byte(body))
+	if json.Valid([]byte(body)) {
+		a.Request.Body = []byte(body)
 	}
 	return a, nil
 }
@@ -189,6 +198,8 @@ func (p Population) bearer(caller string) string {
 		return p.MasterKey
 	case Unknown:
 		return unknownBearer
+	case Malformed:
+		return malformedBearer
 	}
 	return p.Bearers[caller]
 }

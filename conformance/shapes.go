@@ -11,18 +11,19 @@ import (
 	"litellm_budget_exporter/conformance/recorded"
 )
 
-// wholeOf says which recorded list a recorded page of it is compared as: which keys lie on the page is chance.
-var wholeOf = map[string]string{"key-list-full-page1": "key-list-full", "key-list-full-page2": "key-list-full"}
+// wholeOf says which recorded list a recorded part of it is compared as: which keys are in the part is chance.
+var wholeOf = map[string]string{"key-list-full-page1": "key-list-full", "key-list-full-page2": "key-list-full", "team-info-one-key": "team-info-all-keys"}
 
 // Differences says how other answers differ from these.
 func (as Answers) Differences(got Answers) []string {
 	var ds []string
 	for _, name := range slices.Sorted(maps.Keys(as)) {
 		want := as[name]
+		more := append(lengths(want.Body).differences(lengths(got[name].Body)), refusalsIn(want.Body).differences(refusalsIn(got[name].Body))...)
 		if whole, isPage := wholeOf[name]; isPage {
 			want = as[whole]
 		}
-		for _, d := range Differences(want, got[name]) {
+		for _, d := range append(Differences(want, got[name]), more...) {
 			ds = append(ds, name+": "+d)
 		}
 	}
@@ -153,7 +154,7 @@ func failureOf(body json.RawMessage) failure {
 	if json.Unmarshal(body, &b) != nil { // a list: no error
 		return failure{}
 	}
-	return failure{string(b.Error.Type), string(b.Error.Param), string(b.Error.Code), blank(b.Error.Message + compact(b.Detail))}
+	return failure{string(b.Error.Type), blank(string(b.Error.Param)), string(b.Error.Code), blank(b.Error.Message + compact(b.Detail))}
 }
 
 // compact writes JSON with its fields in order, so that it can be compared.
@@ -170,6 +171,82 @@ func compact(body json.RawMessage) string {
 }
 
 // What differs from one LiteLLM to the next in one and the same message.
-var variable = regexp.MustCompile(`[0-9a-f]{64}|sk-\.\.\.[\w-]{4}|rec\d+|\d+\.\d+(e-?\d+)?`)
+var variable = regexp.MustCompile(`[0-9a-f]{64}|sk-\.\.\.[\w-]{4}|rec\d+|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?|\d+\.\d+(e-?\d+)?`)
 
 func blank(message string) string { return variable.ReplaceAllString(message, "…") }
+
+// facts are what an answer says, by what they are about.
+type facts map[string]string
+
+func (f facts) differences(got facts) []string {
+	var ds []string
+	for _, about := range slices.Sorted(maps.Keys(f)) {
+		if g := got[about]; g != f[about] {
+			ds = append(ds, fmt.Sprintf("%s: %q, recorded %q", about, g, f[about]))
+		}
+	}
+	for _, about := range slices.Sorted(maps.Keys(got)) {
+		if _, there := f[about]; !there {
+			ds = append(ds, fmt.Sprintf("%s: %q, not recorded", about, got[about]))
+		}
+	}
+	return ds
+}
+
+// lengths are how long the lists of keys and teams in an answer are, and how it counts and pages them.
+func lengths(body json.RawMessage) facts {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(body, &fields) != nil || fields["data"] != nil { // how long a log is depends on what else was asked
+		return nil
+	}
+	f := facts{}
+	for _, name := range []string{"keys", "info", "teams", "team_memberships"} {
+		var items []json.RawMessage
+		if value := fields[name]; value != nil && json.Unmarshal(value, &items) == nil { // the info of one key is an object
+			f[name] = fmt.Sprintf("%d items", len(items))
+		}
+	}
+	for _, name := range []string{"total_count", "total", "current_page", "page", "page_size", "total_pages"} {
+		if value := fields[name]; value != nil {
+			f[name] = string(value)
+		}
+	}
+	return f
+}
+
+// refusalsIn is what the log says of each kind of refusal by a budget, by LiteLLM's wording without amounts.
+func refusalsIn(body json.RawMessage) facts {
+	var l struct {
+		Data []struct {
+			APIKey   string `json:"api_key"`
+			User     string `json:"user"`
+			Team     string `json:"team_id"`
+			Metadata struct {
+				Error struct {
+					Class      string `json:"error_class"`
+					Code       string `json:"error_code"`
+					Message    string `json:"error_message"`
+					Limit      string `json:"error_rate_limit_type"`
+					EntityType string `json:"error_budget_entity_type"`
+					EntityID   string `json:"error_budget_entity_id"`
+				} `json:"error_information"`
+			} `json:"metadata"`
+		} `json:"data"`
+	}
+	if json.Unmarshal(body, &l) != nil {
+		return nil
+	}
+	f := facts{}
+	for _, row := range l.Data {
+		e := row.Metadata.Error
+		if e.Class != "BudgetExceededError" {
+			continue
+		}
+		key := blank(row.APIKey)
+		if strings.Contains(key, "sk-") {
+			key = "what the client sent"
+		}
+		f[blank(e.Message)] = blank(fmt.Sprintf("by %s, user %q, team %q, code %s, limit %q, entity %q %q", key, row.User, row.Team, e.Code, e.Limit, e.EntityType, e.EntityID))
+	}
+	return f
+}

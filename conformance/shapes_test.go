@@ -32,7 +32,11 @@ func TestRecordedAnswersDoNotDifferFromThemselves(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if ds := answers.Differences(answers); len(ds) > 0 {
+		odd, err := RecordedOdd(release)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ds := append(answers.Differences(answers), odd.Answers.Differences(odd.Answers)...); len(ds) > 0 {
 			t.Errorf("%s: %v", release, ds)
 		}
 	}
@@ -90,6 +94,40 @@ func TestDifferences(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 		})
+	}
+}
+
+func TestDifferencesOfLengthsAndRefusals(t *testing.T) {
+	answer := func(body string) Answers { return Answers{"a": {Status: 200, Body: json.RawMessage(body)}} }
+	row := func(key, team, message string) string {
+		return `{"data":[{"api_key":"` + key + `","team_id":"` + team + `","metadata":{"error_information":{"error_class":"BudgetExceededError","error_message":"` + message + `"}}}],"total":1}`
+	}
+	hash := strings.Repeat("a", 64)
+	for name, tc := range map[string]struct {
+		want, got string
+		same      bool
+	}{
+		"length":         {`{"keys":["a","b"],"total_count":2}`, `{"keys":["a"],"total_count":2}`, false},
+		"total":          {`{"keys":["a"],"total_count":2}`, `{"keys":["a"],"total_count":1}`, false},
+		"time":           {`{"created":1}`, `{"created":2}`, true},
+		"another amount": {row(hash, "t", "Team=t Current cost: 1.5"), row(strings.Repeat("b", 64), "t", "Team=t Current cost: 2.5"), true},
+		"another logger": {row(hash, "t", "Team=t Current cost: 1.5"), row("Bearer sk-a", "t", "Team=t Current cost: 1.5"), false},
+		"no team":        {row(hash, "t", "Team=t Current cost: 1.5"), row(hash, "", "Team=t Current cost: 1.5"), false},
+		"another text":   {row(hash, "t", "Team=t Current cost: 1.5"), row(hash, "t", "Current cost: 1.5"), false},
+	} {
+		if ds := answer(tc.want).Differences(answer(tc.got)); (len(ds) == 0) != tc.same {
+			t.Errorf("%s: %q, want none: %t", name, ds, tc.same)
+		}
+	}
+}
+
+func TestOddCounters(t *testing.T) {
+	got := OddCounters(map[string]Counter{
+		"spend:key:{over-team}": {}, "spend:team:{prefix}-at-cap": {}, "spend:team_member:{prefix}-poor-member:{prefix}-members": {},
+		"spend:key:{team}": {}, "spend:team:{prefix}-team": {}, "spend:user:{prefix}-user": {},
+	})
+	if len(got) != 3 {
+		t.Errorf("picked %v", got)
 	}
 }
 

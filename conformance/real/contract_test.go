@@ -51,12 +51,13 @@ func testContract(t *testing.T, s *stack) {
 			t.Error(d)
 		}
 	})
-	t.Run("odd requests", func(t *testing.T) { testOddRequests(t, s) })
+	t.Run("odd requests", func(t *testing.T) { testOdd(t, s) })
+	t.Run("agents are tags", func(t *testing.T) { testAgents(t, s) })
 }
 
-// testOddRequests sends what the recorded traffic leaves out, and the simulator's tests ask as well: a User-Agent, of which
-// LiteLLM makes tags that have counters, as tags have from 1.84.0 on; and a chat without messages.
-func testOddRequests(t *testing.T, s *stack) {
+// testAgents sends a User-Agent, which the recorded traffic leaves out: LiteLLM makes tags of it that have counters, as tags
+// have from 1.84.0 on. The simulator is asked the same by a test of its own.
+func testAgents(t *testing.T, s *stack) {
 	t.Helper()
 	bearer := s.population.Bearers["unlimited"]
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.urls[0]+"/v1/chat/completions",
@@ -84,14 +85,6 @@ func testOddRequests(t *testing.T, s *stack) {
 		}
 		return nil
 	})
-
-	wantStatus := http.StatusInternalServerError
-	if since(s.release, "1.101.6") {
-		wantStatus = http.StatusBadRequest
-	}
-	if a := s.ask(t, 0, "/v1/chat/completions", bearer, map[string]any{"model": "gpt-mock"}); a.status != wantStatus || !strings.Contains(string(a.body), "messages") {
-		t.Errorf("a chat without messages: %d %s, want %d", a.status, a.body, wantStatus)
-	}
 }
 
 // testCounters compares names, encoding and life of the counters that the traffic left with those that were recorded.
@@ -105,14 +98,7 @@ func testCounters(t *testing.T, s *stack) {
 	for name, c := range recordedCounters {
 		want[s.counterName(name)] = c
 	}
-	got := map[string]conformance.Counter{}
-	for name := range strings.SplitSeq(s.redis(t, "KEYS", "*spend:*"), "\n") {
-		life, err := strconv.ParseInt(s.redis(t, "PTTL", name), 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got[s.population.Anonymous(name)] = conformance.Counter{Type: s.redis(t, "TYPE", name), Value: s.redis(t, "GET", name), PTTL: life}
-	}
+	got := s.counters(t)
 	for _, d := range conformance.CounterDifferences(want, got) {
 		unlike++
 		t.Error(d)
@@ -120,6 +106,20 @@ func testCounters(t *testing.T, s *stack) {
 	if unlike == 0 {
 		t.Logf("%d counters, in the form %s", len(got), s.counterName("spend:…"))
 	}
+}
+
+// counters are all spend counters by their names, in which hashes and prefix stand as placeholders.
+func (s *stack) counters(t *testing.T) map[string]conformance.Counter {
+	t.Helper()
+	counters := map[string]conformance.Counter{}
+	for name := range strings.SplitSeq(s.redis(t, "KEYS", "*spend:*"), "\n") {
+		life, err := strconv.ParseInt(s.redis(t, "PTTL", name), 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		counters[s.population.Anonymous(name)] = conformance.Counter{Type: s.redis(t, "TYPE", name), Value: s.redis(t, "GET", name), PTTL: life}
+	}
+	return counters
 }
 
 // recording is the recorded release to compare with: this one, or the newest one before it.

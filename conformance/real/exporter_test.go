@@ -76,7 +76,7 @@ func (s *stack) readOnlyKey(t *testing.T) string {
 		routes = append(routes, "/key/info")
 	}
 	// The user is there already when a second exporter reads the same stack.
-	_ = s.ask(t, 0, "/user/new", s.population.MasterKey, map[string]any{"user_id": "budget-exporter", "user_role": "proxy_admin_viewer", "auto_create_key": false})
+	_ = s.ask(t, "/user/new", s.population.MasterKey, map[string]any{"user_id": "budget-exporter", "user_role": "proxy_admin_viewer", "auto_create_key": false})
 	return s.newKey(t, fmt.Sprintf("budget-exporter-%d", time.Now().UnixNano()), map[string]any{"user_id": "budget-exporter", "allowed_routes": routes}).raw
 }
 

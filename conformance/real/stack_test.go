@@ -146,10 +146,10 @@ type answer struct {
 	body   []byte
 }
 
-// ask sends one request to a proxy, a POST if it has a body.
-func (s *stack) ask(t *testing.T, proxy int, path, bearer string, body any) answer {
+// ask sends one request to the first proxy, a POST if it has a body.
+func (s *stack) ask(t *testing.T, path, bearer string, body any) answer {
 	t.Helper()
-	a, err := s.request(proxy, path, bearer, body)
+	a, err := s.request(0, path, bearer, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func (s *stack) request(proxy int, path, bearer string, body any) (answer, error
 // admin asks the first proxy something that must succeed, and reads the answer into v.
 func (s *stack) admin(t *testing.T, path string, body, v any) {
 	t.Helper()
-	a := s.ask(t, 0, path, s.population.MasterKey, body)
+	a := s.ask(t, path, s.population.MasterKey, body)
 	if a.status != http.StatusOK {
 		t.Fatalf("%s: status %d: %s", path, a.status, a.body)
 	}

@@ -74,7 +74,8 @@ func Load(release, name string) (Answer, error) {
 }
 
 // Raw returns a recording as it is: "redis" (every Redis key with value and remaining life), "database" (the
-// spend columns), "about" (the hashes of the keys by name), "routes", or any answer.
+// spend columns), "about" (the hashes of the keys by name), "routes", "odd" (answers to requests that are refused or at
+// the edge, and the counters that they left), or any answer.
 func Raw(release, name string) ([]byte, error) {
 	return files.ReadFile(release + "/" + name + ".json")
 }

@@ -286,7 +286,7 @@ func (s *Simulator) admit(ctx context.Context, f *Flight) *Refusal {
 
 // check is the check at read time.
 func (s *Simulator) check(ctx context.Context, w *worker, as []budgeted) *Refusal {
-	for _, a := range as {
+	for _, a := range s.inOrderOfChecks(as) {
 		if a.limit == nil {
 			continue
 		}
@@ -299,6 +299,26 @@ func (s *Simulator) check(ctx context.Context, w *worker, as []budgeted) *Refusa
 		}
 	}
 	return nil
+}
+
+// inOrderOfChecks puts a member before all else, as which it is checked, and then once more in its place.
+func (s *Simulator) inOrderOfChecks(as []budgeted) []budgeted {
+	var first []budgeted
+	for _, a := range as {
+		if a.scope != memberScope {
+			continue
+		}
+		if l, ok := s.db.ledger(a.account); ok && *l.spend == 0 && s.release.is(membersOnceSpent) {
+			continue
+		}
+		a.strictly = !s.release.is(refusesMembersAtCap)
+		a.refusal = exceeded("")
+		if s.release.is(namesMembers) {
+			a.refusal = exceeded(a.name)
+		}
+		first = append(first, a)
+	}
+	return append(first, as...)
 }
 
 // enforced is the spend that is compared with the cap.

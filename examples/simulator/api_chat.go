@@ -27,11 +27,11 @@ func (a *answer) chat(r *http.Request) *response {
 		} `json:"metadata"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
-		return failure(400, "invalid_request_error", nil, "Invalid JSON payload")
+		return failure(400, "invalid_request_error", "request_body", "Invalid JSON payload: unexpected end of data: line 1 column 2 (char 1)")
 	}
 	cost, known := models[asked.Model]
 	if !known {
-		return failure(400, "invalid_request_error", "model", "Invalid model name passed in model="+asked.Model)
+		return a.unknownModel(asked.Model)
 	}
 	if asked.Messages == nil {
 		if a.release.is(namesMissingMessages) {
@@ -55,6 +55,21 @@ func (a *answer) chat(r *http.Request) *response {
 		a.requests, a.now().Unix(), asked.Model))
 	answer.header = map[string]string{"x-litellm-version": a.release.name}
 	return answer
+}
+
+// unknownModel says that there is no such model; "" = none was asked for.
+func (a *answer) unknownModel(model string) *response {
+	if model == "" {
+		model = "None"
+	}
+	kind, param := "None", any("None")
+	if a.release.is(typesUnknownModel) {
+		kind, param = "invalid_request_error", nil
+	}
+	message := "/chat/completions: Invalid model name passed in model=" + model + ". Call `/v1/models` to view available models for your key."
+	r := failure(400, kind, param, message)
+	r.body = fmt.Appendf(r.body[:len(r.body)-2], `,"provider_specific_fields":{"error":%s}}}`, appendJSON(nil, message))
+	return r
 }
 
 // agentTags are the tags that LiteLLM makes of a User-Agent: its name, and all of it.

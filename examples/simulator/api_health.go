@@ -34,8 +34,15 @@ func (s *Simulator) databaseState() string {
 
 // health is the long form, which tells the version.
 func (s *Simulator) health() []byte {
-	return fmt.Appendf(nil, `{"status":"healthy","db":"%s","cache":"redis","litellm_version":"%s","success_callbacks":["cache","_ProxyDBLogger"],`+
-		`"use_aiohttp_transport":true,"log_level":"WARNING","is_detailed_debug":false}`, s.databaseState(), s.release.name)
+	body := fmt.Appendf(nil, `{"status":"healthy","db":"%s","cache":"redis","litellm_version":"%s","success_callbacks":["cache","_ProxyDBLogger"],`+
+		`"use_aiohttp_transport":true,"log_level":"WARNING","is_detailed_debug":false`, s.databaseState(), s.release.name)
+	if s.release.since("1.101.6") {
+		body = append(body, `,"show_no_redis_warning":false`...)
+	}
+	if s.release.since("1.106.10") {
+		body = append(body, `,"show_env_credential_login_warning":true`...)
+	}
+	return append(body, '}')
 }
 
 // alive is GET /health/liveliness.

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -105,9 +105,12 @@ func (a *answer) keyList(r *http.Request) *response {
 	if a.caller.role != Admin && a.caller.userID == "" {
 		return failure(403, "bad_request_error", "user_id", "You are not authorized to access this endpoint. No 'user_id' is associated with your API key.")
 	}
-	keys, bad := a.sortedKeys(q.Get("sort_by"), q.Get("sort_order") == "asc")
+	keys, bad := a.sortedKeys(q.Get("sort_by"), strings.ToLower(q.Get("sort_order")) == "asc")
 	if bad != nil {
 		return bad
+	}
+	if order := strings.ToLower(q.Get("sort_order")); q.Get("sort_by") != "" && q.Has("sort_order") && order != "asc" && order != "desc" {
+		return a.endpointError(400, "internal_server_error", `{'error': "Invalid sort order. Must be 'asc' or 'desc'"}`)
 	}
 	if hash := q.Get("key_hash"); hash != "" && a.db.keys[hash] != nil {
 		keys = []*Key{a.db.keys[hash]} // what the database's index is for
@@ -160,8 +163,11 @@ func (a *answer) sortedKeys(by string, ascending bool) ([]*Key, *response) {
 		})
 		return keys, nil
 	}
-	columns := slices.Sorted(maps.Keys(keyOrders))
-	return nil, a.endpointError(400, "internal_server_error", "Invalid sort column. Must be one of: "+strings.Join(columns, ", "))
+	columns := "spend, max_budget, created_at, updated_at, token, key_alias"
+	if a.release.is(sortsByMore) {
+		columns += ", expires, last_active, budget_reset_at, total_spend, tpm_limit, rpm_limit"
+	}
+	return nil, a.endpointError(400, "internal_server_error", "{'error': 'Invalid sort column. Must be one of: "+columns+"'}")
 }
 
 // listed says whether the caller sees a key in the list, with the filters that were asked for.
@@ -214,8 +220,15 @@ func (a *answer) keysInfo(r *http.Request) *response {
 		Keys    []string `json:"keys"`
 		Aliases []string `json:"key_aliases"`
 	}
-	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil || len(asked.Keys)+len(asked.Aliases) == 0 {
-		return detail(422, []any{map[string]any{"type": "value_error", "loc": []string{"body"}, "msg": "Value error, keys or key_aliases must be given"}})
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return detail(400, "There was an error parsing the body")
+	}
+	switch err := json.Unmarshal(body, &asked); {
+	case err != nil:
+		return a.invalid("json_invalid", []any{"body", len(body)}, "JSON decode error", map[string]any{}, map[string]any{"error": "Expecting property name enclosed in double quotes"})
+	case len(asked.Keys)+len(asked.Aliases) == 0:
+		return a.invalid("value_error", []any{"body"}, "Value error, At least one of 'keys' or 'key_aliases' must be provided.", raw(body), map[string]any{"error": map[string]any{}})
 	}
 	var keys []*Key
 	for _, k := range asked.Keys {
@@ -233,11 +246,10 @@ func (a *answer) keysInfo(r *http.Request) *response {
 	keys = slices.DeleteFunc(keys, func(k *Key) bool { return !a.mayRead(k) })
 	slices.SortFunc(keys, func(x, y *Key) int { return cmp.Or(cmp.Compare(y.Spend, x.Spend), cmp.Compare(x.Hash, y.Hash)) })
 	keys = slices.Compact(keys)
-	body := appendJSON([]byte(`{"key":`), asked.Keys)
-	body = list(append(body, `,"info":`...), keys, func(dst []byte, k *Key) []byte {
+	list := list(append(appendJSON([]byte(`{"key":`), asked.Keys), `,"info":`...), keys, func(dst []byte, k *Key) []byte {
 		return a.shapes.keyRow.json(dst, a, k, "token", a.windowsUsage(r, k)...)
 	})
-	return ok(append(body, '}'))
+	return ok(append(list, '}'))
 }
 
 func hashOf(key string) string {
@@ -247,10 +259,15 @@ func hashOf(key string) string {
 	return key
 }
 
-// mayRead says whether the caller may read a key by its hash: its own, its user's and its team's.
+// mayRead says whether the caller may read a key by its hash: its own, its user's, its team's and those of teams that
+// its user is a member of.
 func (a *answer) mayRead(k *Key) bool {
 	c := a.caller
-	return c.seesAll() || c.key == k || c.userID != "" && k.UserID == c.userID || k.TeamID != "" && k.TeamID == c.key.TeamID
+	if c.seesAll() || c.key == k || c.userID != "" && k.UserID == c.userID || k.TeamID != "" && k.TeamID == c.key.TeamID {
+		return true
+	}
+	team := a.db.teams[k.TeamID]
+	return team != nil && c.userID != "" && team.has(c.userID)
 }
 
 func keyStatus(k *Key, now time.Time) string {

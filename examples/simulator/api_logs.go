@@ -31,6 +31,9 @@ func (s *Simulator) log(w *worker, k *Key, r Request, refusal *Refusal) {
 	if s.release.is(logsRawKeys) && !refusal.byKey {
 		entry.apiKey, entry.key = "Bearer "+k.Raw, Key{}
 	}
+	if entry.apiKey == k.Hash {
+		s.touch(k)
+	}
 	w.log = append(w.log, entry)
 }
 
@@ -43,11 +46,6 @@ func (s *Simulator) requestID(n int) string {
 // spendLogs is GET /spend/logs/v2.
 func (a *answer) spendLogs(r *http.Request) *response {
 	q := r.URL.Query()
-	from, err1 := logTime(q.Get("start_date"))
-	to, err2 := logTime(q.Get("end_date"))
-	if err1 != nil || err2 != nil {
-		return detail(400, map[string]string{"error": "start_date and end_date are needed: YYYY-MM-DD or YYYY-MM-DD HH:MM:SS"})
-	}
 	page, bad := a.intParam(r, "page", 1, 0)
 	if bad != nil {
 		return bad
@@ -60,10 +58,25 @@ func (a *answer) spendLogs(r *http.Request) *response {
 	if bad != nil {
 		return bad
 	}
+	if q.Get("start_date") == "" || q.Get("end_date") == "" {
+		return failure(400, "bad_request", a.noParam(), "Start date and end date are required")
+	}
+	if by := q.Get("sort_by"); by != "" && !slices.Contains(logOrders, by) {
+		return failure(400, "bad_request", "sort_by", "Invalid sort_by: "+by+". Must be one of: "+strings.Join(logOrders, ", "))
+	}
+	from, bad := a.logTime(q.Get("start_date"))
+	if bad != nil {
+		return bad
+	}
+	to, bad := a.logTime(q.Get("end_date"))
+	if bad != nil {
+		return bad
+	}
 	var rows []*logged
 	for _, l := range a.db.log {
 		switch status, apiKey, team := q.Get("status_filter"), q.Get("api_key"), q.Get("team_id"); {
 		case l.at.Before(from), l.at.After(to):
+		case !strings.Contains(l.refusal.Message, q.Get("error_message")):
 		case status != "" && status != "failure", apiKey != "" && apiKey != l.apiKey, team != "" && team != l.key.TeamID:
 		case !a.caller.seesAll() && (a.caller.userID == "" || l.key.UserID != a.caller.userID):
 		default:
@@ -83,12 +96,20 @@ func (a *answer) spendLogs(r *http.Request) *response {
 	return ok(append(body, '}'))
 }
 
+// logOrders are the columns that LiteLLM's log can be sorted by; here it is by time whatever is asked for.
+var logOrders = []string{"endTime", "model", "request_duration_ms", "spend", "startTime", "total_tokens", "ttft_ms"}
+
 // logTime reads a time as the log is asked for.
-func logTime(text string) (time.Time, error) {
+func (a *answer) logTime(text string) (time.Time, *response) {
+	layout := time.DateTime
 	if len(text) == len(time.DateOnly) {
-		return time.Parse(time.DateOnly, text)
+		layout = time.DateOnly
 	}
-	return time.Parse(time.DateTime, text)
+	t, err := time.Parse(layout, text)
+	if err != nil {
+		return t, a.endpointError(400, "internal_server_error", "Invalid date format: "+text+". Expected: 'YYYY-MM-DD' or 'YYYY-MM-DD HH:MM:SS'")
+	}
+	return t, nil
 }
 
 // budgetError is error_information of a request that was refused for lack of budget.

@@ -137,7 +137,8 @@ func TestWhoMayReadTheLog(t *testing.T) {
 	}{
 		{"1.83.14", viewer, "", 403, "user not allowed to access this route"},
 		{"1.84.0", viewer, "", 200, `"total":1`},
-		{"1.84.0", user, "", 200, `"total":0`},
+		{"1.84.0", user, "", 401, "Only proxy admin can be used"},
+		{"1.90.7", user, "", 200, `"total":0`},
 		{"1.84.0", "sk-master", "", 200, `"total_pages":1}`},
 		{"1.94.3", "sk-master", "", 200, `"total_is_capped":false}`},
 		{"1.94.3", "sk-master", "&page_size=101", 422, "less than or equal to 100"},

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -73,7 +74,7 @@ func (a *answer) teamInfo(r *http.Request) *response {
 	case t == nil:
 		return a.endpointError(404, "auth_error", fmt.Sprintf("{'message': 'Team not found, passed team id: %s.'}", id))
 	case !a.caller.seesAll() && a.caller.key.TeamID != id && !t.has(a.caller.userID):
-		return a.endpointError(403, "auth_error", fmt.Sprintf("{'error': 'User not authorized to access this team. Your role=%s'}", a.caller.role))
+		return failure(403, "auth_error", a.noParam(), fmt.Sprintf("{'error': 'User=%s not authorized to access this team=%s'}", a.caller.userID, id))
 	}
 	var keys []*Key
 	for _, k := range a.db.inTokenOrder() {
@@ -81,13 +82,15 @@ func (a *answer) teamInfo(r *http.Request) *response {
 			keys = append(keys, k)
 		}
 	}
-	if limit, bad := a.intParam(r, "key_limit", 0, 0); a.release.is(limitsTeamKeys) {
-		if bad != nil {
-			return bad
+	if text := r.URL.Query().Get("key_limit"); text != "" && a.release.is(limitsTeamKeys) {
+		limit, err := strconv.Atoi(text)
+		switch {
+		case err != nil:
+			return a.notNumber("key_limit", text)
+		case limit < 1:
+			return a.notPositive("key_limit", text)
 		}
-		if limit > 0 {
-			keys, _ = pageOf(keys, 1, limit)
-		}
+		keys, _ = pageOf(keys, 1, limit)
 	}
 	var members []membership
 	for _, m := range t.Members {

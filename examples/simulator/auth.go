@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Role is what a user may do.
@@ -43,16 +42,20 @@ func (s *Simulator) authenticate(r *http.Request) (caller, *response) {
 	if raw == s.masterKey {
 		return caller{role: Admin, userID: adminUser}, nil
 	}
+	if !strings.HasPrefix(raw, "sk-") {
+		message := "LiteLLM Virtual Key expected. Received=****, expected to start with 'sk-'."
+		if s.release.is(prefixesMalformed) {
+			message = "Authentication Error, " + message
+		}
+		return caller{}, s.authError(401, message)
+	}
 	if s.databaseDown {
 		if s.release.is(databaseDownIs503) {
 			return caller{}, noDatabase()
 		}
 		return caller{}, s.authError(401, "Authentication Error, "+driverText)
 	}
-	hash := raw
-	if strings.HasPrefix(raw, "sk-") {
-		hash = Hash(raw)
-	}
+	hash := Hash(raw)
 	k := s.db.keys[hash]
 	if k == nil {
 		return caller{}, s.unknownKey(raw, hash)
@@ -62,11 +65,17 @@ func (s *Simulator) authenticate(r *http.Request) (caller, *response) {
 		if s.release.is(expiredIs400) {
 			status = 400
 		}
-		return caller{}, failure(status, "expired_key", nil,
-			fmt.Sprintf("Authentication Error - Expired Key. Key Expiry time %s and current time %s", k.Expires.UTC().Format(time.DateTime), now.Format(time.DateTime)))
+		s.touch(k)
+		return caller{}, failure(status, "expired_key", k.Name,
+			fmt.Sprintf("Authentication Error - Expired Key. Key Expiry time %s and current time %s", pythonTime(k.Expires), pythonTime(now)))
 	}
 	if k.Blocked {
-		return caller{}, s.authError(401, "Authentication Error, Key is blocked. Update via `/key/unblock` if you're an admin.")
+		s.touch(k)
+		refused := s.authError(401, keyIsBlocked)
+		if r.URL.Path == chatPath && s.release.is(knowsBlocked) {
+			refused = failure(401, "auth_error", nil, keyIsBlocked)
+		}
+		return caller{}, refused
 	}
 	c := caller{role: InternalUser, key: k}
 	if u := s.db.users[k.UserID]; u != nil {
@@ -74,6 +83,8 @@ func (s *Simulator) authenticate(r *http.Request) (caller, *response) {
 	}
 	return c, s.authorize(c, r)
 }
+
+const keyIsBlocked = "Authentication Error, Key is blocked. Update via `/key/unblock` if you're an admin."
 
 // authorize says why a caller may not use a route, or nil.
 func (s *Simulator) authorize(c caller, r *http.Request) *response {
@@ -92,20 +103,36 @@ func (s *Simulator) authorize(c caller, r *http.Request) *response {
 	switch {
 	case c.role == Viewer && !s.release.is(viewerReadsAll) && !slices.Contains(viewerRoutes, path):
 		return s.authError(403, fmt.Sprintf("user not allowed to access this route, role= %s. Trying to access: %s", c.role, path))
-	case c.role == InternalUser && path == "/budget/list":
+	case c.role == InternalUser && (path == "/budget/list" || path == "/spend/logs/v2" && !s.release.is(logsToUsers)):
 		return s.authError(401, fmt.Sprintf(
-			"Authentication Error, Only proxy admin can be used to generate, delete, update info for new keys/users/teams. Route=%s. Your role=%s. Your user_id=%s", path, c.role, c.userID))
+			"Authentication Error, Only proxy admin can be used to generate, delete, update info for new keys/users/teams. Route=%s. Your role=%s. Your user_id=%s", path, c.role, masked(c.userID)))
 	}
 	return nil
+}
+
+// touch is what a key's refused request does to its row: it costs nothing, but is seen to be used.
+func (s *Simulator) touch(k *Key) {
+	s.workers[0].pending[account{scope: keyScope, id: k.Hash}] += 0
+}
+
+// masked is a user's id as some refusals show it.
+func masked(userID string) string {
+	const first, last = 6, 2
+	switch {
+	case len(userID) <= 4:
+		return "***"
+	case len(userID) < first+last:
+		return userID
+	}
+	return userID[:first] + strings.Repeat("*", len(userID)-first-last) + userID[len(userID)-last:]
 }
 
 // overBudget refuses a management request whose key has a window, team, member, user or organization that is out of
 // budget, where the release checks that. The key's own cap counts on inference routes only.
 func (s *Simulator) overBudget(r *http.Request, k *Key) *response {
-	if !s.release.is(checksManagement) {
-		return nil
-	}
-	as := slices.DeleteFunc(s.accounts(k, Request{}), func(a budgeted) bool { return a.scope == keyScope && !a.isWindow() })
+	as := slices.DeleteFunc(s.accounts(k, Request{}), func(a budgeted) bool {
+		return a.scope == keyScope && !a.isWindow() || !s.release.is(checksManagement) && !(a.scope == memberScope && s.release.is(checksMembers))
+	})
 	for _, a := range s.withoutCounter(r.Context(), s.workers[0], as) {
 		s.seedCounter(r.Context(), a.account)
 	}
@@ -138,10 +165,8 @@ func (s *Simulator) authError(status int, message string) *response {
 func (s *Simulator) endpointError(status int, kind, message string) *response {
 	if s.release.is(typesByStatus) {
 		switch {
-		case status == 401:
-			kind = "authentication_error"
-		case status == 403:
-			kind = "permission_error"
+		case status == 401, status == 403:
+			kind = "auth_error"
 		case status == 429:
 			kind = "rate_limit_error"
 		case status < 500:
@@ -150,7 +175,11 @@ func (s *Simulator) endpointError(status int, kind, message string) *response {
 			kind = "internal_server_error"
 		}
 	}
-	return failure(status, kind, s.noParam(), message)
+	param := s.noParam()
+	if s.release.is(nullsParamOfText) && !strings.HasPrefix(message, "{'") {
+		param = nil
+	}
+	return failure(status, kind, param, message)
 }
 
 // noParam is the param of an error that has none: Python's None as text, until a release sent null.

@@ -1,6 +1,8 @@
 package simulator_test
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -51,19 +53,79 @@ func TestAnswersLikeEveryRecordedRelease(t *testing.T) {
 					t.Errorf("%s: %v", c.Name, err)
 				}
 			}
+
+			l.addOdd(p)
+			odd, err := p.Ask(client, "http://litellm", conformance.OddTraffic(hasOrganizations(release)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			oddCounters := conformance.OddCounters(l.dump(p))
+			l.step(20 * time.Second)
+			oddReads, err := p.Ask(client, "http://litellm", conformance.OddReads)
+			if err != nil {
+				t.Fatal(err)
+			}
+			maps.Copy(odd, oddReads)
+			wantOdd, err := conformance.RecordedOdd(release)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range append(conformance.CounterDifferences(wantOdd.Counters, oddCounters), wantOdd.Answers.Differences(odd)...) {
+				t.Error(d)
+			}
 		})
+	}
+}
+
+// hasOrganizations: they need a licence from 1.104.9 on, which the recorded LiteLLMs had not.
+func hasOrganizations(release string) bool {
+	return !slices.Contains([]string{"1.106.10", "1.108.11", "1.109.1"}, release)
+}
+
+// addOdd makes the keys that conformance.Odd names.
+func (l lab) addOdd(p conformance.Population) {
+	const budget, atCap = 0.0008, 0.0005
+	name := func(what string) string { return p.Prefix + "-" + what }
+	window := []simulator.Window{{Duration: "1d", MaxBudget: budget, ResetAt: midnight}}
+	admin := simulator.Member{UserID: "default_user_id", Role: "admin"}
+
+	l.PutBudget(simulator.Budget{ID: "poor", MaxBudget: new(budget)})
+	l.AddTeam(simulator.Team{ID: name("over"), MaxBudget: new(budget), Members: []simulator.Member{admin}})
+	l.AddTeam(simulator.Team{ID: name("at-cap"), MaxBudget: new(atCap), Members: []simulator.Member{admin}})
+	l.AddTeam(simulator.Team{ID: name("over-window"), Windows: window, Members: []simulator.Member{admin}})
+	l.AddTeam(simulator.Team{ID: name("members"), Members: []simulator.Member{admin, {UserID: name("poor-member"), Role: "user", BudgetID: "poor"}}})
+	l.AddUser(simulator.User{ID: name("poor"), Role: simulator.InternalUser, MaxBudget: new(budget)})
+	l.AddUser(simulator.User{ID: name("poor-member"), Role: simulator.InternalUser})
+	if hasOrganizations(l.Release()) {
+		l.AddOrganization(simulator.Organization{ID: name("poor-org"), BudgetID: "poor"})
+	}
+	for key, k := range map[string]simulator.Key{
+		"blocked":           {Blocked: true},
+		"expired":           {Expires: start.Add(978 * time.Millisecond)},
+		"restricted":        {UserID: name("viewer"), AllowedRoutes: []string{"/key/list"}},
+		"over-team":         {TeamID: name("over")},
+		"at-team-cap":       {TeamID: name("at-cap")},
+		"over-team-window":  {TeamID: name("over-window")},
+		"over-member":       {TeamID: name("members"), UserID: name("poor-member")},
+		"over-user":         {UserID: name("poor")},
+		"over-organization": {OrgID: name("poor-org")},
+		"over-window":       {Windows: window},
+	} {
+		if key == "over-organization" && !hasOrganizations(l.Release()) {
+			continue
+		}
+		k.Alias = name(key)
+		k = l.AddKey(k)
+		p.Bearers[key], p.Hashes[key] = k.Raw, k.Hash
 	}
 }
 
 // populate makes the population that was recorded.
 func populate(s *simulator.Simulator) conformance.Population {
 	const prefix = "rec1"
-	// Organizations need a licence from 1.104.9 on, which the recorded LiteLLMs had not.
 	org := prefix + "-org"
-	for _, release := range []string{"1.106.10", "1.108.11", "1.109.1"} {
-		if s.Release() == release {
-			org = ""
-		}
+	if !hasOrganizations(s.Release()) {
+		org = ""
 	}
 	at := start
 	soon := func() time.Time { at = at.Add(30 * time.Millisecond); return at }

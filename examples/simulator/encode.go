@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -130,6 +131,9 @@ func timestamp(t time.Time, zone string) string {
 	}
 	return t.UTC().Format(layout) + zone
 }
+
+// pythonTime writes a time as Python shows it.
+func pythonTime(t time.Time) string { return strings.Replace(timestamp(t, "+00:00"), "T", " ", 1) }
 
 // pythonFloat writes a number as Python's repr and json do: the shortest text that reads back the same, always
 // with a point or an exponent.

@@ -46,14 +46,3 @@ func TestAgentsAreTags(t *testing.T) {
 		})
 	}
 }
-
-func TestChatWithoutMessages(t *testing.T) {
-	server := redistest.Standalone(t)
-	for release, want := range map[string]int{"1.84.0": 500, "1.90.7": 500, "1.101.6": 400, "1.109.1": 400} {
-		l := newLab(t, server, simulator.Options{Release: release})
-		k := l.AddKey(simulator.Key{})
-		if status, body := l.do(http.MethodPost, "/v1/chat/completions", k.Raw, `{"model":"gpt-mock"}`); status != want || !strings.Contains(body, "messages") {
-			t.Errorf("%s: %d %s, want %d", release, status, body, want)
-		}
-	}
-}

@@ -93,8 +93,28 @@ var (
 	// longLogPages: a page of the log may have 1000 rows in place of 100.
 	longLogPages = []span{{"1.97.0", ""}}
 
-	// checksManagement: budgets of windows, team, member, user and organization are checked on management routes.
-	checksManagement = []span{{"", "1.103.11"}}
+	// nullsParamOfText: an endpoint's error whose detail is a text, and no object, has param null (1.101.6 to 1.106.10).
+	nullsParamOfText = []span{{"1.106.10", ""}}
+	// knowsBlocked: a request to a model by a key that is known to be blocked is refused in a place of its own, which
+	// sends param null (1.106.10 to 1.108.11).
+	knowsBlocked = []span{{"1.108.11", ""}}
+	// checksManagement: budgets of windows, team, user and organization are checked on management routes (1.90.7 to
+	// 1.101.6); checksMembers: that of a member is (1.108.11 to 1.109.1).
+	checksManagement = []span{{"", "1.101.6"}}
+	checksMembers    = []span{{"", "1.109.1"}}
+	// membersOnceSpent: a member is checked before all else only when it has spent something: what a worker remembers
+	// of a key from the time it was made does not tell of its member (seen in 1.83.14).
+	membersOnceSpent = []span{{"", "1.84.0"}}
+	// namesMembers: a member above its cap is refused by its name, and not without any (1.90.7 to 1.101.6).
+	namesMembers = []span{{"1.101.6", ""}}
+	// refusesMembersAtCap: it is so at its cap, too (1.101.6 to 1.109.1).
+	refusesMembersAtCap = []span{{"1.109.1", ""}}
+	// prefixesMalformed: what does not look like a key is refused as other bad keys are (1.83.14 to 1.84.0).
+	prefixesMalformed = []span{{"", "1.84.0"}}
+	// logsToUsers: an internal user may read its own rows of the log (1.87.5 to 1.90.7).
+	logsToUsers = []span{{"1.90.7", ""}}
+	// typesUnknownModel: the refusal of an unknown model has a type, and param null (1.90.7 to 1.101.6).
+	typesUnknownModel = []span{{"1.101.6", ""}}
 
 	// viewerReadsAll: a proxy_admin_viewer may read every GET route, not just an allow-list.
 	viewerReadsAll = []span{{"1.84.0", ""}}

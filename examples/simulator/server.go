@@ -50,25 +50,32 @@ func (s *Simulator) databaseError(r *http.Request) *response {
 	return s.endpointError(500, "internal_server_error", driverText)
 }
 
-// notNumber, tooSmall and tooLarge are FastAPI's 422 for a query parameter.
+// notNumber, tooSmall, notPositive and tooLarge are FastAPI's 422 for a query parameter.
 func (s *Simulator) notNumber(name, input string) *response {
-	return s.invalid("int_parsing", name, "Input should be a valid integer, unable to parse string as an integer", input, nil)
+	return s.invalid("int_parsing", inQuery(name), "Input should be a valid integer, unable to parse string as an integer", input, nil)
 }
 
 func (s *Simulator) tooSmall(name, input string) *response {
-	return s.invalid("greater_than_equal", name, "Input should be greater than or equal to 1", input, map[string]any{"ge": 1})
+	return s.invalid("greater_than_equal", inQuery(name), "Input should be greater than or equal to 1", input, map[string]any{"ge": 1})
+}
+
+func (s *Simulator) notPositive(name, input string) *response {
+	return s.invalid("greater_than", inQuery(name), "Input should be greater than 0", input, map[string]any{"gt": 0})
 }
 
 func (s *Simulator) tooLarge(name, input string, most int) *response {
-	return s.invalid("less_than_equal", name, "Input should be less than or equal to "+strconv.Itoa(most), input, map[string]any{"le": most})
+	return s.invalid("less_than_equal", inQuery(name), "Input should be less than or equal to "+strconv.Itoa(most), input, map[string]any{"le": most})
 }
 
-func (s *Simulator) invalid(kind, name, message, input string, bound map[string]any) *response {
-	e := map[string]any{"type": kind, "loc": []string{"query", name}, "msg": message}
+func inQuery(name string) []any { return []any{"query", name} }
+
+// invalid is FastAPI's 422. More is what it says further of the error, if anything.
+func (s *Simulator) invalid(kind string, where []any, message string, input any, more map[string]any) *response {
+	e := map[string]any{"type": kind, "loc": where, "msg": message}
 	if !s.release.is(shortValidation) {
 		e["input"] = input
-		if bound != nil {
-			e["ctx"] = bound
+		if more != nil {
+			e["ctx"] = more
 		}
 	}
 	return detail(422, []any{e})
@@ -115,7 +122,16 @@ func (s *Simulator) Handler() http.Handler {
 	open("GET /health/liveliness", alive)
 	open("GET /health/liveness", alive)
 	open("GET /public/model_hub/info", s.hubInfo)
-	open("/", func(*http.Request) *response { return detail(404, "Not Found") })
+	open("/", func(r *http.Request) *response {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			other := *r
+			other.Method = method
+			if _, pattern := mux.Handler(&other); pattern != "/" {
+				return detail(405, "Method Not Allowed")
+			}
+		}
+		return detail(404, "Not Found")
+	})
 	return s.faults.around(mux)
 }
 
@@ -154,10 +170,10 @@ func list[T any](dst []byte, items []T, each func(dst []byte, item T) []byte) []
 
 // intParam reads a whole number, at least 1, from the query; most 0 is no bound.
 func (s *Simulator) intParam(r *http.Request, name string, otherwise, most int) (int, *response) {
-	text := r.URL.Query().Get(name)
-	if text == "" {
+	if !r.URL.Query().Has(name) {
 		return otherwise, nil
 	}
+	text := r.URL.Query().Get(name)
 	n, err := strconv.Atoi(text)
 	switch {
 	case err != nil:
