@@ -184,6 +184,7 @@ func collectDeployment(ch chan<- prometheus.Metric, s *budget.Snapshot) {
 			sendFleet(ch, refusalsObserved, float(budget.Some(n)), string(scope), reported)
 		}
 	}
+	sendFleet(ch, refusalsObserved, float(s.UnnamedRefusals), "unknown", "unknown")
 	if s.Release.Version != "" {
 		sendFleet(ch, litellmInfo, truth(true), s.Release.Version)
 	}

@@ -39,6 +39,10 @@ type Snapshot struct {
 	FleetCauses   map[FleetCause]bool     // those that could be judged
 	Refusals      map[Scope]RefusalCounts // since start, every scope that LiteLLM's refusals name; nil until they were read
 	CounterNames  string                  // "bare" or "prefixed", "" while not known: the form of counter names in use
+
+	// UnnamedRefusals are those, since start, in words that do not tell whose budget it was. Known as Refusals are; where
+	// LiteLLM is asked only what it refuses of those that are falsely locked, from the start.
+	UnnamedRefusals Optional[uint64]
 }
 
 // Fleet is what holds for all entities of one scope together, those without series of their own included.

@@ -27,14 +27,20 @@ func (c *Client) FailedRequests(ctx context.Context, from, to time.Time, page in
 	return c.failures(ctx, url.Values{}, from, to, page)
 }
 
-// FailedRequestsOf is FailedRequests of one key or team only. Up to 1.86.2 it misses those refusals for which LiteLLM
-// logs neither the key's hash nor its team.
-func (c *Client) FailedRequestsOf(ctx context.Context, id budget.ID, from, to time.Time, page int) (FailurePage, error) {
-	query := url.Values{"api_key": {id.Value}}
-	if id.Scope == budget.Team {
-		query = url.Values{"team_id": {id.Value}}
+// FailedRequestsOf is the first page of FailedRequests of one key or team only. Up to 1.86.2 LiteLLM logs neither the
+// hash nor the team of a key that is refused by another budget than its own. There a team's are found by what they say,
+// which other teams' may say as well; a key's are missed.
+func (c *Client) FailedRequestsOf(ctx context.Context, r budget.Release, id budget.ID, from, to time.Time) (FailurePage, error) {
+	query := url.Values{}
+	switch {
+	case id.Scope != budget.Team:
+		query.Set("api_key", id.Value)
+	case r.OlderThan("1.87.5"):
+		query.Set("error_message", "Team="+id.Value)
+	default:
+		query.Set("team_id", id.Value)
 	}
-	return c.failures(ctx, query, from, to, page)
+	return c.failures(ctx, query, from, to, 1)
 }
 
 func (c *Client) failures(ctx context.Context, query url.Values, from, to time.Time, page int) (FailurePage, error) {
@@ -56,7 +62,7 @@ func (c *Client) failures(ctx context.Context, query url.Values, from, to time.T
 // wireFailure is what is looked at of a row of the log.
 type wireFailure struct {
 	RequestID json.RawMessage `json:"request_id"`
-	APIKey    json.RawMessage `json:"api_key"` // up to 1.86.2 it can be the raw key
+	APIKey    json.RawMessage `json:"api_key"` // up to 1.86.2 it can hold the raw key
 	StartTime json.RawMessage `json:"startTime"`
 	Metadata  json.RawMessage `json:"metadata"`
 }

@@ -58,19 +58,23 @@ func TestQueriesOfFailedRequests(t *testing.T) {
 	var query url.Values
 	c := serve(t, func(_ http.ResponseWriter, r *http.Request) { query = r.URL.Query() })
 	from := time.Date(2026, 11, 24, 8, 30, 1, 999e6, time.FixedZone("CET", 3600))
+	newest := budget.ReleaseOf("1.109.1")
 	for name, tc := range map[string]struct {
 		call   func()
 		filter string
 		value  string
 	}{
-		"all":    {func() { _, _ = c.FailedRequests(t.Context(), from, from.Add(time.Minute), 3) }, "", ""},
-		"a key":  {func() { _, _ = c.FailedRequestsOf(t.Context(), keyID("abc"), from, from.Add(time.Minute), 3) }, "api_key", "abc"},
-		"a team": {func() { _, _ = c.FailedRequestsOf(t.Context(), teamID("t 1"), from, from.Add(time.Minute), 3) }, "team_id", "t 1"},
+		"all":    {func() { _, _ = c.FailedRequests(t.Context(), from, from.Add(time.Minute), 1) }, "", ""},
+		"a key":  {func() { _, _ = c.FailedRequestsOf(t.Context(), newest, keyID("abc"), from, from.Add(time.Minute)) }, "api_key", "abc"},
+		"a team": {func() { _, _ = c.FailedRequestsOf(t.Context(), newest, teamID("t 1"), from, from.Add(time.Minute)) }, "team_id", "t 1"},
+		"a team that the log does not name": {func() {
+			_, _ = c.FailedRequestsOf(t.Context(), budget.ReleaseOf("1.86.2"), teamID("t 1"), from, from.Add(time.Minute))
+		}, "error_message", "Team=t 1"},
 	} {
 		tc.call()
 		want := url.Values{
 			"start_date": {"2026-11-24 07:30:01"}, "end_date": {"2026-11-24 07:31:02"}, "status_filter": {"failure"},
-			"sort_by": {"startTime"}, "sort_order": {"desc"}, "page": {"3"}, "page_size": {"100"},
+			"sort_by": {"startTime"}, "sort_order": {"desc"}, "page": {"1"}, "page_size": {"100"},
 		}
 		if tc.filter != "" {
 			want.Set(tc.filter, tc.value)
@@ -88,16 +92,20 @@ func failureRow(apiKey, metadata string) string {
 	return fmt.Sprintf(`{"data":[{"request_id":"r-1","api_key":%s,"startTime":"2026-11-24T07:00:00.5Z","metadata":%s}],"page":1,"total_pages":1}`, apiKey, metadata)
 }
 
-// Up to 1.86.2 the log holds the header of a request that was refused by a team, in whole.
+// Up to 1.86.2 the log holds the header of a request that was refused by a team, in whole, as LiteLLM took it from its
+// client. What is kept of it is the hash by which LiteLLM knows the key.
 func TestNothingOfARawKeyIsKept(t *testing.T) {
 	const secret = "Bearer sk-hunter2"
-	hash := strings.Repeat("ab", 32)
+	hash, token := strings.Repeat("ab", 32), budget.HashKey("sk-hunter2")
 	info := `{"error_class":"BudgetExceededError","traceback":"` + secret + `","error_message":"Budget has been exceeded! %s Current cost: 2.0, Max budget: 1.0"}`
-	for _, apiKey := range []string{secret, "sk-hunter2", "", "None", hash[1:] + "G", strings.ToUpper(hash), hash + "\n"} {
-		for who, id := range map[string]string{"Key=" + hash: hash, "Key=sk-hunter2": "", "Team=t-1": "t-1"} {
+	for apiKey, key := range map[string]string{
+		secret: token, "bearer sk-hunter2": token, "Basic sk-hunter2": token, "sk-hunter2": token,
+		"Bearer hunter2": "", "Bearer sk-hunter2 sk-hunter2": "", "": "", "None": "", hash[1:] + "G": "", strings.ToUpper(hash): "", hash + "\n": "",
+	} {
+		for who, id := range map[string]string{"Key=" + hash: hash, "Key=sk-hunter2": key, "Team=t-1": "t-1"} {
 			quoted, _ := json.Marshal(apiKey)
 			found := failedRequests(t, answering(t, 200, failureRow(string(quoted), `{"error_information":`+fmt.Sprintf(info, who)+`}`)))
-			if len(found) != 1 || found[0].Key != "" || found[0].ID != id || found[0].Enforced != budget.Some(2.0) {
+			if len(found) != 1 || found[0].Key != key || found[0].ID != id || found[0].Enforced != budget.Some(2.0) {
 				t.Errorf("of %q by %q: %+v", apiKey, who, found)
 			}
 			if text := fmt.Sprintf("%+v", found); strings.Contains(text, "hunter2") {

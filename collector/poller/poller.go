@@ -34,7 +34,7 @@ type API interface {
 	TeamInfo(ctx context.Context, id string) (*budget.Row, error)
 	Budgets(ctx context.Context) (map[string]budget.LinkedBudget, error)
 	FailedRequests(ctx context.Context, from, to time.Time, page int) (litellm.FailurePage, error)
-	FailedRequestsOf(ctx context.Context, id budget.ID, from, to time.Time, page int) (litellm.FailurePage, error)
+	FailedRequestsOf(ctx context.Context, r budget.Release, id budget.ID, from, to time.Time) (litellm.FailurePage, error)
 }
 
 // Counters is what is read of Redis; *counters.Reader implements it.

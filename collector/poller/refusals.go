@@ -3,6 +3,7 @@ package poller
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"math/bits"
 	"slices"
 	"time"
@@ -27,10 +28,11 @@ const (
 	// mostPending bounds the refusals that wait for a row. More count as unknown.
 	mostPending = 10_000
 
-	// Of one that is locked the failed requests of the last minutes are asked for; of the fleet, of no more than
-	// mostLocks at a time.
-	evidenceFrom = 10 * time.Minute
-	mostLocks    = 100
+	// While an entity is falsely locked its failed requests are asked for every inventory interval: of no more than
+	// mostLocks entities, and after the first time of one per lockPace. They are evidence, and LiteLLM has other things
+	// to do meanwhile.
+	mostLocks = 100
+	lockPace  = 3 * time.Second
 
 	// What is kept of the refusals of an entity: for how long, how many, and of how many entities.
 	keptFor      = 24 * time.Hour
@@ -43,20 +45,30 @@ type refusalLog struct {
 	reader   *refusals.Reader
 	asking   optional
 	nextRead time.Time
-	cut      bool // the last window had more pages than are read
+	readAt   time.Time // when all of it was last read
+	cut      bool      // the last window had more pages than are read
 
-	counts  map[budget.Scope]budget.RefusalCounts // nil until the log was read
-	unknown uint64                                // refusals in words that do not tell whose budget it was
-	pending []refusals.Refusal                    // to be counted when their row was read late enough
-	locks   map[budget.ID]time.Time               // whose failed requests to ask for, and when
-	latest  map[budget.ID][]refusals.Refusal
+	counts    map[budget.Scope]budget.RefusalCounts // nil until all of it was read
+	unnamed   uint64                                // refusals in words that do not tell whose budget it was
+	pending   []refusals.Refusal                    // to be settled when their row was read late enough
+	locks     map[budget.ID]lock                    // whose failed requests to ask for
+	lastAgain time.Time                             // the latest time at which any is to be asked for again
+	readOf    map[budget.ID]time.Time               // when those of one entity were last read
+	latest    map[budget.ID][]refusals.Refusal
+}
+
+// lock is the reading of the failed requests of one that is falsely locked.
+type lock struct {
+	due  time.Time // when to ask for them
+	read time.Time // up to when they were read since it is locked; zero before
 }
 
 func newRefusalLog() refusalLog {
 	return refusalLog{
 		reader: refusals.NewReader(time.Now()),
 		asking: optional{what: "the failed requests"},
-		locks:  map[budget.ID]time.Time{},
+		locks:  map[budget.ID]lock{},
+		readOf: map[budget.ID]time.Time{},
 		latest: map[budget.ID][]refusals.Refusal{},
 	}
 }
@@ -79,6 +91,14 @@ func (p *Poller) Refusals(id budget.ID) []refusals.Refusal {
 	known := slices.Clone(p.log.latest[id])
 	slices.SortFunc(known, func(a, b refusals.Refusal) int { return b.At.Compare(a.At) })
 	return known
+}
+
+// RefusalsReadAt is when what Refusals returns of an entity was last read from LiteLLM's log.
+func (p *Poller) RefusalsReadAt(id budget.ID) budget.Optional[time.Time] {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := later(p.log.readAt, p.log.readOf[id])
+	return budget.Optional[time.Time]{Value: at, Known: !at.IsZero()}
 }
 
 // keepRefusals reads the log of failed requests every inventory interval, settles what it found, and asks for the
@@ -118,8 +138,8 @@ func (p *Poller) nextOfRefusals() time.Time {
 	for _, r := range p.log.pending {
 		next = earlier(next, later(p.settledAt(r), now.Add(settleAgainAfter)))
 	}
-	for _, due := range p.log.locks {
-		next = earlier(next, due)
+	for _, l := range p.log.locks {
+		next = earlier(next, l.due)
 	}
 	return later(next, later(retry, p.log.asking.askAgain))
 }
@@ -161,6 +181,7 @@ func (p *Poller) readFailedRequests(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.log.reader.Done(to)
+	p.log.readAt = to
 	p.log.nextRead = now.Add(jittered(p.options.Inventory))
 	if cut := pages > refusals.MaxPages; cut != p.log.cut {
 		p.log.cut = cut
@@ -186,7 +207,7 @@ func (p *Poller) takeRefusals(read []refusals.Refusal) {
 		_, counted := p.log.counts[r.Scope]
 		switch {
 		case r.Scope == "":
-			p.wonder()
+			p.countUnnamed()
 		case !counted: // no budget of an entity
 		case r.Own && r.Cap.Known && p.member(entityOf(r)) != nil && len(p.log.pending) < mostPending:
 			p.log.pending = append(p.log.pending, r)
@@ -206,12 +227,13 @@ func (p *Poller) resolved(r refusals.Refusal) refusals.Refusal {
 	return r
 }
 
-// wonder counts a refusal that does not tell whose budget it was, and says so when their number has doubled.
-func (p *Poller) wonder() {
-	p.log.unknown++
-	if bits.OnesCount64(p.log.unknown) == 1 {
-		p.options.Logger.Warn("LiteLLM refused requests in words that do not tell whose budget it was; they are not counted",
-			slog.Uint64("refusals", p.log.unknown), slog.String("version", p.releases.inUse.Version))
+// countUnnamed counts a refusal that does not tell whose budget it was, and says so when their number has doubled.
+func (p *Poller) countUnnamed() {
+	p.log.unnamed++
+	p.snapshot = nil
+	if bits.OnesCount64(p.log.unnamed) == 1 {
+		p.options.Logger.Warn("LiteLLM refused requests in words that do not tell whose budget it was; they are counted with the scope unknown",
+			slog.Uint64("refusals", p.log.unnamed), slog.String("version", p.releases.inUse.Version))
 	}
 }
 
@@ -225,9 +247,12 @@ const (
 	unknown
 )
 
-// tally counts a refusal.
+// tally counts a refusal. Where not all are read none is: the number would be that of nothing.
 func (p *Poller) tally(r refusals.Refusal, o outcome) {
-	c := p.log.counts[r.Scope]
+	c, counted := p.log.counts[r.Scope]
+	if !counted {
+		return
+	}
 	switch o {
 	case belowCap:
 		c.BelowCap++
@@ -240,7 +265,7 @@ func (p *Poller) tally(r refusals.Refusal, o outcome) {
 	p.snapshot = nil
 }
 
-// settle counts the refusals whose row was read late enough.
+// settle counts the refusals whose row was read late enough, and keeps which budgets refused falsely.
 func (p *Poller) settle(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -323,54 +348,93 @@ func resetBetween(before, now *budget.Row) bool {
 		!before.ResetAt.Value.Equal(now.ResetAt.Value)
 }
 
-// watchLock notes when an entity becomes falsely locked: then LiteLLM is asked, once and a write lag later, what it
-// refused of it. Its log is written as late as its rows. Who reads a single entity does not wait for that: what was
-// refused before is in the log.
+// watchLock notes when an entity becomes falsely locked: then LiteLLM is asked, first a write lag later, what it refuses
+// of it. Its log is written as late as its rows. Who reads a single entity does not wait for that: what was refused
+// before is in the log.
 func (p *Poller) watchLock(m *member) {
-	before := m.locked
+	id, before := m.track.Row().ID, m.locked
 	m.locked = m.track.Entity().Verdict == budget.FalselyLocked
-	if m.locked && !before && p.options.asksForRefusals() && len(p.log.locks) < mostLocks {
-		due := time.Now()
-		if !p.options.one {
-			due = due.Add(p.options.Judge.WriteLag)
-		}
-		p.log.locks[m.track.Row().ID] = due
-		wake(p.refusalsNow)
+	if before && !m.locked {
+		delete(p.log.locks, id)
 	}
+	if _, watched := p.log.locks[id]; watched || !m.locked || !p.options.asksForRefusals() || len(p.log.locks) >= mostLocks {
+		return
+	}
+	due := time.Now()
+	if !p.options.one {
+		due = due.Add(p.options.Judge.WriteLag)
+	}
+	p.log.locks[id] = lock{due: due}
+	wake(p.refusalsNow)
 }
 
-// askForLocks asks for the failed requests of those that became falsely locked.
+// askForLocks asks for the failed requests of those that are falsely locked.
 func (p *Poller) askForLocks(ctx context.Context) error {
 	for {
-		id, ok := p.nextLock(time.Now())
+		id, release, from, to, ok := p.nextLock(time.Now())
 		if !ok {
 			return nil
 		}
-		to := time.Now()
 		page, err := request(ctx, p.duty, background, func(ctx context.Context) (litellm.FailurePage, error) {
-			return p.options.API.FailedRequestsOf(ctx, id, to.Add(-evidenceFrom), to, 1)
+			return p.options.API.FailedRequestsOf(ctx, release, id, from, to)
 		})
 		if err != nil {
 			return err
 		}
-		p.mu.Lock()
-		delete(p.log.locks, id)
-		for _, r := range page.Refusals {
-			p.remember(p.resolved(r))
-		}
-		p.mu.Unlock()
+		p.takeRefusalsOf(id, page.Refusals, to)
 	}
 }
 
-func (p *Poller) nextLock(now time.Time) (budget.ID, bool) {
+// nextLock is one of those whose failed requests are to be asked for now, of which release, and which part of the log.
+func (p *Poller) nextLock(now time.Time) (id budget.ID, release budget.Release, from, to time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for id, due := range p.log.locks {
-		if !due.After(now) {
-			return id, true
+	for id, l := range p.log.locks {
+		if !l.due.After(now) {
+			return id, p.releases.inUse, refusals.From(l.read, now), now, true
 		}
 	}
-	return budget.ID{}, false
+	return budget.ID{}, budget.Release{}, time.Time{}, time.Time{}, false
+}
+
+// takeRefusalsOf takes in the newest refusals of one that is locked, new or not. Where not all are read, those that do
+// not tell whose budget it was are counted here, and the last by its own cap is the one to be settled.
+func (p *Poller) takeRefusalsOf(id budget.ID, read []refusals.Refusal, to time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.log.readOf[id] = to
+	if _, locked := p.log.locks[id]; locked {
+		p.log.locks[id] = lock{due: p.askAgainAt(to), read: to}
+	}
+	for _, r := range read {
+		p.remember(p.resolved(r))
+	}
+	if p.options.readsRefusals() {
+		return
+	}
+	var last refusals.Refusal
+	for _, r := range p.log.reader.New(read) {
+		r = p.resolved(r)
+		if r.Scope == "" {
+			p.countUnnamed()
+		}
+		if r.Own && r.Cap.Known && entityOf(r) == id && r.At.After(last.At) {
+			last = r
+		}
+	}
+	if !last.At.IsZero() && len(p.log.pending) < mostPending {
+		p.log.pending = append(p.log.pending, last)
+	}
+	p.log.reader.Done(to)
+}
+
+// askAgainAt is when to ask again for the failed requests of one that is locked. Where all are read they are among them.
+func (p *Poller) askAgainAt(now time.Time) time.Time {
+	if p.options.readsRefusals() {
+		return now.Add(keptFor)
+	}
+	p.log.lastAgain = later(now.Add(jittered(p.options.Inventory)), p.log.lastAgain.Add(lockPace))
+	return p.log.lastAgain
 }
 
 // remember keeps a refusal as evidence: for the entity whose budget it was, and for the key that asked.
@@ -407,7 +471,7 @@ func (p *Poller) wasFalse(r refusals.Refusal) {
 	}
 }
 
-// forgetRefusals forgets what is too old, and those that LiteLLM need not be asked for any more.
+// forgetRefusals forgets what is too old, and those that are gone.
 func (p *Poller) forgetRefusals(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -419,9 +483,6 @@ func (p *Poller) forgetRefusals(now time.Time) {
 			p.log.latest[id] = known
 		}
 	}
-	for id := range p.log.locks {
-		if m := p.member(id); m == nil || !m.locked {
-			delete(p.log.locks, id)
-		}
-	}
+	maps.DeleteFunc(p.log.readOf, func(id budget.ID, at time.Time) bool { return p.member(id) == nil || now.Sub(at) > keptFor })
+	maps.DeleteFunc(p.log.locks, func(id budget.ID, _ lock) bool { return p.member(id) == nil })
 }

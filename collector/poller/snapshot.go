@@ -40,6 +40,9 @@ func (p *Poller) view(now time.Time) (*budget.Snapshot, time.Time) {
 	if p.options.readsRefusals() {
 		s.Refusals = maps.Clone(p.log.counts)
 	}
+	if s.Refusals != nil || p.options.asksForRefusals() && !p.options.readsRefusals() {
+		s.UnnamedRefusals = budget.Some(p.log.unnamed)
+	}
 	litellm, redis := p.sources[budget.LiteLLM], p.sources[budget.Redis]
 	redisFresh := redis != nil && redis.fresh(now, p.options.StalenessRedis)
 	valid := now.Add(longestView)

@@ -25,12 +25,12 @@ func (p *Poller) Standing(id budget.ID) (s Standing, ok bool) {
 	if m == nil {
 		return Standing{}, false
 	}
-	_, asking := p.log.locks[id]
+	l, locked := p.log.locks[id]
 	return Standing{
 		Row:            m.track.Row(),
 		Counted:        p.options.Counters == nil || !m.track.CounterReadAt().IsZero(),
 		UndecidedSince: m.track.UndecidedSince(),
-		Asking:         asking && !time.Now().Before(p.log.asking.askAgain),
+		Asking:         locked && l.read.IsZero() && !time.Now().Before(p.log.asking.askAgain),
 	}, true
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // Failure is what Parse looks at in a row of /spend/logs/v2. It is not to be kept: up to release 1.86.2 APIKey can be
-// the raw key, and Message and Traceback can quote a request.
+// the header that the client sent, its raw key included, and Message and Traceback can quote a request.
 type Failure struct {
 	Request uint64 // digest of request_id
 	At      time.Time
@@ -43,12 +43,16 @@ func Parse(f Failure) (r Refusal, ok bool) {
 	if known && r.Scope == unenforceable {
 		return Refusal{}, false
 	}
-	r.Request, r.At, r.Key = f.Request, f.At, hashOrNone(f.APIKey)
+	r.Request, r.At, r.Key = f.Request, f.At, keyOf(f.APIKey)
 	if named {
 		r.name(scope, f.EntityID)
 	}
-	if r.Scope == budget.Key && r.Key != "" {
+	switch {
+	case r.Scope != budget.Key: // a budget of others
+	case keyHash.MatchString(f.APIKey):
 		r.ID = r.Key // a key's budget refuses no other key
+	case r.ID == "":
+		r.ID = r.Key // by a header, which may be for somebody else where another one held the key
 	}
 	if f.Spend.Known {
 		r.Enforced = f.Spend
@@ -97,6 +101,18 @@ func (r *Refusal) setID(id string) {
 		id = "" // no id looks like a raw key
 	}
 	r.ID = id
+}
+
+// header is how a client may present its key in Authorization.
+var header = regexp.MustCompile(`^(?:[Bb]earer |Basic )?(sk-\S+)$`)
+
+// keyOf is the key that asked: the hash that LiteLLM logged, or, where up to 1.86.2 it logged the header as it came,
+// the hash of the raw key in that, which is LiteLLM's own name of the key; "" where there is neither.
+func keyOf(logged string) string {
+	if m := header.FindStringSubmatch(logged); m != nil {
+		return budget.HashKey(m[1])
+	}
+	return hashOrNone(logged)
 }
 
 func hashOrNone(s string) string {
@@ -152,7 +168,7 @@ var forms = []form{
 			r.Scope, r.Own = who[part("who")], true
 			id := part("id")
 			if r.Scope == User && strings.Contains(id, " in Team=") {
-				r.Scope, id = TeamMember, memberID(id)
+				r.Scope, id = TeamMember, memberID(id, " in Team=")
 			}
 			r.setID(id)
 		}},
@@ -176,10 +192,16 @@ var forms = []form{
 			r.Scope = budget.Key
 			r.setID(part("id"))
 		}},
-	{wording(`LiteLLM End User: «id», exceeded budget for model=«model»`),
+	// That of others: of users from 1.99.4, of teams from 1.103.11, of team members from 1.108.5 on.
+	{wording(`LiteLLM (?P<who>End User|User|Team): «id», exceeded budget for model=«model»`),
 		func(r *Refusal, part func(string) string) {
-			r.Scope = EndUser
+			r.Scope = who[part("who")]
 			r.setID(part("id"))
+		}},
+	{wording(`LiteLLM Team Member: user=«id», exceeded budget for model=«model»`),
+		func(r *Refusal, part func(string) string) {
+			r.Scope = TeamMember
+			r.setID(memberID(part("id"), ", team="))
 		}},
 	// A user before the call, up to 1.102.4.
 	{wording(`Max budget limit reached\.`), func(r *Refusal, _ func(string) string) { r.Scope = User }},
@@ -233,11 +255,11 @@ func amount(text string) budget.Optional[float64] {
 	return budget.Some(v)
 }
 
-// memberID makes LiteLLM's own id of a team member, "<user>:<team>", of "<user> in Team=<team>"; "" where it cannot be
-// told where the user's id ends.
-func memberID(text string) string {
-	user, team, _ := strings.Cut(text, " in Team=")
-	if strings.Contains(team, " in Team=") {
+// memberID makes LiteLLM's own id of a team member, "<user>:<team>", of a user and a team with some words between; ""
+// where it cannot be told where the user's id ends.
+func memberID(text, between string) string {
+	user, team, found := strings.Cut(text, between)
+	if !found || strings.Contains(team, between) {
 		return ""
 	}
 	return user + ":" + team

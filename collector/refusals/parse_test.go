@@ -14,6 +14,7 @@ var (
 	at       = time.Date(2026, 11, 24, 7, 0, 0, 0, time.UTC)
 	none     = budget.Optional[float64]{}
 	raw      = "Bearer sk-very-secret"
+	rawHash  = budget.HashKey("sk-very-secret")
 	byBudget = "BudgetExceededError"
 )
 
@@ -36,7 +37,7 @@ func TestEveryWording(t *testing.T) {
 		"a team member up to 1.97.0, who is not named either": {
 			Failure{APIKey: raw, Class: byBudget, Message: "Budget has been exceeded! Current cost: 5, Max budget: 5",
 				Traceback: "  File \"user_api_key_auth.py\", line 1300, in _user_api_key_auth_builder\n"},
-			Refusal{Own: true, Enforced: some(5), Cap: some(5)},
+			Refusal{Key: rawHash, Own: true, Enforced: some(5), Cap: some(5)},
 		},
 		"a key by its alias": {
 			Failure{APIKey: hash, Class: byBudget, Message: "Budget has been exceeded! Key=ci (sk-...q9Zw) Current cost: 0.001, Max budget: 0.0008"},
@@ -56,7 +57,7 @@ func TestEveryWording(t *testing.T) {
 		},
 		"a reservation on a key, up to 1.86.2": {
 			Failure{APIKey: raw, Class: byBudget, Message: "Budget has been exceeded! Key=" + hash + " Current cost: 12.5, Max budget: 10.0"},
-			Refusal{Scope: budget.Key, ID: hash, Own: true, Enforced: some(12.5), Cap: some(10)},
+			Refusal{Scope: budget.Key, ID: hash, Key: rawHash, Own: true, Enforced: some(12.5), Cap: some(10)},
 		},
 		"a reservation with its estimate": {
 			Failure{APIKey: hash, Class: byBudget, Message: "Budget has been exceeded! Team=t-1 Current cost: 9.0, Estimated request cost: 2.5, Max budget: 10.0"},
@@ -64,7 +65,7 @@ func TestEveryWording(t *testing.T) {
 		},
 		"a reservation on a key's window": {
 			Failure{APIKey: raw, Class: byBudget, Message: "Budget has been exceeded! Key=" + hash + ":1d Current cost: 2.5, Max budget: 2.0"},
-			Refusal{Scope: budget.Key, ID: hash, Window: "1d", Enforced: some(2.5), Cap: some(2)},
+			Refusal{Scope: budget.Key, ID: hash, Key: rawHash, Window: "1d", Enforced: some(2.5), Cap: some(2)},
 		},
 		"a team": {
 			Failure{APIKey: hash, Class: byBudget, Message: "Budget has been exceeded! Team=Ops = 7 Current cost: 10.607, Max budget: 10.0"},
@@ -134,6 +135,30 @@ func TestEveryWording(t *testing.T) {
 			Failure{Class: byBudget, Message: "LiteLLM End User: c-1, exceeded budget for model=gpt-4o"},
 			Refusal{Scope: EndUser, ID: "c-1"},
 		},
+		"a user's budget for a model, 1.99.4 and later": {
+			Failure{Class: byBudget, Message: "LiteLLM User: u, 1, exceeded budget for model=gpt-4o"},
+			Refusal{Scope: User, ID: "u, 1"},
+		},
+		"a team's budget for a model, 1.103.11 and later": {
+			Failure{APIKey: hash, Class: byBudget, Message: "LiteLLM Team: t-1, exceeded budget for model=gpt-4o, budget_model=gpt-*"},
+			Refusal{Scope: budget.Team, ID: "t-1", Key: hash},
+		},
+		"a team member's budget for a model, 1.108.5 and later": {
+			Failure{Class: byBudget, Message: "LiteLLM Team Member: user=u-1, team=t-1, exceeded budget for model=gpt-4o"},
+			Refusal{Scope: TeamMember, ID: "u-1:t-1"},
+		},
+		"a team member's, of whom it cannot be told where the user's id ends": {
+			Failure{Class: byBudget, Message: "LiteLLM Team Member: user=u, team=1, team=t-1, exceeded budget for model=gpt-4o"},
+			Refusal{Scope: TeamMember},
+		},
+		"a key's budget for a model in words to come": {
+			Failure{Class: byBudget, Message: "LiteLLM Galaxy: g-1, exceeded budget for model=gpt-4o"},
+			Refusal{},
+		},
+		"a key's window up to 1.86.2, by the header": {
+			Failure{APIKey: raw, Class: byBudget, Message: "ExceededBudget: Key over 1d budget. Spend=$2.0005, Limit=$2.00"},
+			Refusal{Scope: budget.Key, ID: rawHash, Key: rawHash, Window: "1d", Enforced: some(2.0005), Cap: some(2)},
+		},
 		"a session": {
 			Failure{Class: "HTTPException", Message: "Session budget exceeded for session s-1. Current spend: $0.5012, max_budget_per_session: $0.50."},
 			Refusal{Scope: Session, Enforced: some(0.5012), Cap: some(0.5)},
@@ -150,7 +175,7 @@ func TestEveryWording(t *testing.T) {
 		"its fields with words that name nobody": {
 			Failure{APIKey: raw, Class: byBudget, Message: "Budget has been exceeded! Current cost: 1.0, Max budget: 0.5",
 				EntityType: "team_member", EntityID: "u-1:t-1"},
-			Refusal{Scope: TeamMember, ID: "u-1:t-1", Own: true, Enforced: some(1), Cap: some(0.5)},
+			Refusal{Scope: TeamMember, ID: "u-1:t-1", Key: rawHash, Own: true, Enforced: some(1), Cap: some(0.5)},
 		},
 		"its fields do not tell a window from the whole": {
 			Failure{APIKey: hash, Class: byBudget, Message: "ExceededBudget: Key over 1d budget. Spend=$2.0005, Limit=$2.00",
@@ -188,7 +213,7 @@ func TestEveryWording(t *testing.T) {
 		},
 		"a raw key in place of an id": {
 			Failure{APIKey: raw, Class: byBudget, Message: "Budget has been exceeded! Tag=sk-very-secret Current cost: 1.0, Max budget: 1.0"},
-			Refusal{Scope: Tag, Own: true, Enforced: some(1), Cap: some(1)},
+			Refusal{Scope: Tag, Key: rawHash, Own: true, Enforced: some(1), Cap: some(1)},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -245,7 +270,7 @@ func FuzzParse(f *testing.F) {
 		switch {
 		case !ok && r != (Refusal{}):
 			t.Errorf("no refusal, and yet %+v", r)
-		case r.Key != "" && (r.Key != apiKey || len(r.Key) != 64), r.Scope == budget.Key && r.ID != "" && !keyHash.MatchString(r.ID):
+		case r.Key != "" && !keyHash.MatchString(r.Key), r.Scope == budget.Key && r.ID != "" && !keyHash.MatchString(r.ID):
 			t.Errorf("a key that is no hash: %+v", r)
 		case strings.HasPrefix(r.ID, "sk-"):
 			t.Errorf("a raw key: %+v", r)

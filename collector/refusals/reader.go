@@ -26,12 +26,15 @@ func NewReader(since time.Time) *Reader {
 }
 
 // Window is the part of the log to read now.
-func (r *Reader) Window(now time.Time) (from, to time.Time) {
-	from = r.until.Add(-overlap)
-	if earliest := now.Add(-longestWindow); from.Before(earliest) {
-		from = earliest
+func (r *Reader) Window(now time.Time) (from, to time.Time) { return From(r.until, now), now }
+
+// From is where to go on reading a log that was read up to a time; zero where it was not.
+func From(read, now time.Time) time.Time {
+	from, earliest := read.Add(-overlap), now.Add(-longestWindow)
+	if from.Before(earliest) {
+		return earliest
 	}
-	return from, now
+	return from
 }
 
 // New returns those of some refusals that were not read before. They may come in any order, and again and again.
