@@ -296,7 +296,7 @@ var (
 	})
 	refusalsObserved = define(metric{
 		name: "litellm_budget_refusals_observed_total", typ: counter, unit: number, labels: []string{"scope", "reported"}, group: fleetWide,
-		help: "Requests that LiteLLM logged as refused by a budget of the scope since the exporter started, by the reported spend one write lag later: below_cap, at_cap or unknown. Absent unless they are read (refusals).",
+		help: "Requests that LiteLLM logged as refused by a budget of the scope since the exporter started, by the reported spend one write lag later: below_cap, at_cap or unknown. The scope is unknown where LiteLLM does not tell in known words whose budget it was. Absent unless they are read (refusals): with auto and a Redis, where only those of falsely locked entities are, the scope unknown is the only one.",
 	})
 	litellmInfo = define(metric{
 		name: "litellm_budget_litellm_info", typ: gauge, unit: constant, labels: []string{"version"}, group: fleetWide,

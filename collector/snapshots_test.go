@@ -138,6 +138,8 @@ var snapshots = map[string]*budget.Snapshot{
 		BufferLengths: map[string]int64{"litellm_spend_update_buffer": 4},
 		FleetCauses:   map[budget.FleetCause]bool{budget.FlushStalled: true, budget.NoSharedCounters: false},
 		CounterNames:  "bare",
+
+		UnnamedRefusals: budget.Some[uint64](2),
 	},
 
 	// Without a Redis: reported spend and what follows from it, and no verdict of any kind.
@@ -159,6 +161,7 @@ var snapshots = map[string]*budget.Snapshot{
 		Refusals: map[budget.Scope]budget.RefusalCounts{
 			budget.Key: {BelowCap: 3, AtCap: 40, Unknown: 1}, budget.Team: {}, "user": {Unknown: 2},
 		},
+		UnnamedRefusals: budget.Some[uint64](5),
 	},
 
 	// The first cycle has not ended.
