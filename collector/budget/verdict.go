@@ -101,6 +101,18 @@ type Sample struct {
 	Reported Optional[float64] // USD
 	Counter  Optional[float64] // USD; unknown while there is none, or it could not be read
 	TTL      time.Duration     // of the counter, or NoExpiry
+	Terms                      // what held then
+
+	// LeftOut is how many samples between the one before and this one were not kept: both sides moved about in a straight
+	// line, or stood still.
+	LeftOut int
+}
+
+// Terms is what holds of an entity whatever is spent, and can change.
+type Terms struct {
+	Cap     Cap // in force
+	ResetAt Optional[time.Time]
+	Blocked bool
 }
 
 // EntityWindow is one time window of an entity as judged.

@@ -98,6 +98,9 @@ type Reading struct {
 	ResetAt    *Span    `yaml:"reset_at,omitempty"`   // from now on
 	Blocked    *bool    `yaml:"blocked,omitempty"`    // from now on
 
+	// So many readings of both between the one before and this one were left out: in between both moved in a straight line.
+	LeftOut int `yaml:"left_out,omitempty"`
+
 	Counter *Number           `yaml:"counter,omitempty"` // USD, absent or unreadable
 	TTL     *Span             `yaml:"ttl,omitempty"`     // its remaining life, or never; 60s where it is not given
 	Windows map[string]Number `yaml:"windows,omitempty"` // counters of the windows, by duration

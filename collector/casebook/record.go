@@ -16,17 +16,14 @@ import (
 type Recorder struct {
 	last   *explain.Explanation
 	points map[budget.ID][]point
-	worst  explain.Name
-	cause  budget.Cause
+	worst  budget.Verdict
+	cause  budget.Cause // under that verdict
 }
 
 // point is both sides of an entity at one time, with what held of it then.
 type point struct {
 	explain.Point
-	maxBudget Number
-	resetAt   *time.Time
-	blocked   bool
-	windows   map[string]Number // counters of its time windows, by duration, where they were read then
+	windows map[string]Number // counters of its time windows, by duration, where they were read then
 }
 
 // Take takes in the next explanation: of its history, what is newer than what was taken in before.
@@ -39,20 +36,41 @@ func (r *Recorder) Take(x *explain.Explanation) {
 		if b.Window != "" {
 			continue
 		}
-		if b.Cause != nil {
-			r.worst, r.cause = b.Verdict, b.Cause.Name
-		}
 		id := budget.ID{Scope: b.Scope, Value: b.ID}
 		history := b.History
 		if len(history) == 0 { // nothing moved lately
-			history = []explain.Point{{At: x.At, Reported: b.Reported, Counter: b.Counter.USD, TTL: b.Counter.TTL}}
+			history = []explain.Point{{
+				At: x.At, Reported: b.Reported, Counter: b.Counter.USD, TTL: b.Counter.TTL,
+				Cap: b.Cap, MaxBudget: b.MaxBudget, ResetAt: b.ResetAt, Blocked: b.Blocked != nil && *b.Blocked,
+			}}
 		}
-		for _, p := range history {
-			r.add(id, point{Point: p, maxBudget: limitOf(b), resetAt: b.ResetAt, blocked: b.Blocked != nil && *b.Blocked})
+		for i, p := range history {
+			if i > 0 {
+				p.LeftOut = r.leftOut(id, history[i-1].At, p)
+			}
+			r.add(id, point{Point: p})
 		}
 		points := r.points[id]
+		if v := worstSince(b, points[0].At); rank[v] > rank[r.worst] || v == r.worst && b.Cause != nil {
+			r.worst, r.cause = v, budget.NoCause
+			if b.Cause != nil {
+				r.cause = b.Cause.Name
+			}
+		}
 		points[len(points)-1].windows = windowCounters(x, id)
 	}
+}
+
+// worstSince is the worst verdict on a budget that is known to have held since a time.
+func worstSince(b *explain.Budget, since time.Time) budget.Verdict {
+	held := func(last *time.Time) bool { return last != nil && !last.Before(since) }
+	switch {
+	case held(b.FalselyLockedLast):
+		return budget.FalselyLocked
+	case held(b.BypassedLast):
+		return budget.Bypassed
+	}
+	return budget.Verdict(b.Verdict)
 }
 
 // add adds what is newer than what is known, and in the place of what is of the same time: of a row and a counter read
@@ -65,6 +83,20 @@ func (r *Recorder) add(id budget.ID, p point) {
 	case p.At.Equal(known[last].At):
 		known[last] = p
 	}
+}
+
+// leftOut is how many readings before a point remain left out, given the point before it in its history: those up to what
+// was taken in before are not.
+func (r *Recorder) leftOut(id budget.ID, before time.Time, p explain.Point) int {
+	known := r.points[id]
+	if len(known) == 0 {
+		return p.LeftOut
+	}
+	last := known[len(known)-1].At
+	if !last.After(before) || !p.At.After(last) {
+		return p.LeftOut
+	}
+	return int(float64(p.LeftOut) * float64(p.At.Sub(last)) / float64(p.At.Sub(before)))
 }
 
 // windowCounters are the counters of an entity's time windows as last read. Their history is not kept.
@@ -82,11 +114,12 @@ func windowCounters(x *explain.Explanation, id budget.ID) map[string]Number {
 	return read
 }
 
-func limitOf(b *explain.Budget) Number {
+// limit is the cap in force then.
+func (p point) limit() Number {
 	switch {
-	case b.MaxBudget != nil:
-		return Number{USD: *b.MaxBudget}
-	case b.Cap == unlimited:
+	case p.MaxBudget != nil:
+		return Number{USD: *p.MaxBudget}
+	case p.Cap == unlimited:
 		return Number{Word: unlimited}
 	}
 	return Number{Word: unknown}
@@ -101,8 +134,11 @@ func (r *Recorder) Case() *Case {
 		Tolerance: Tolerance{USD: &read.ToleranceUSD, Ratio: &read.ToleranceRatio, WriteLag: seconds(read.WriteLag)},
 	}
 	c.Title = fmt.Sprintf("A %s of a deployment with LiteLLM %s, with nothing to complain of", r.last.Scope, cmp.Or(r.last.LiteLLM.Version, "of an unknown release"))
-	if r.cause != budget.NoCause {
-		c.Title = fmt.Sprintf("A %s that was %s (%s)", r.last.Scope, strings.ReplaceAll(string(r.worst), "_", " "), r.cause)
+	if rank[r.worst] > rank[budget.OK] {
+		c.Title = fmt.Sprintf("A %s that was %s", r.last.Scope, strings.ReplaceAll(string(r.worst), "_", " "))
+		if r.cause != budget.NoCause {
+			c.Title += fmt.Sprintf(" (%s)", r.cause)
+		}
 	}
 	for _, cause := range r.last.FleetCauses {
 		c.Title += fmt.Sprintf("; of the whole fleet %s was told", cause)
@@ -163,10 +199,13 @@ func (r *Recorder) entity(b *explain.Budget, start time.Time) *Entity {
 		}
 	}
 	points := r.points[budget.ID{Scope: b.Scope, Value: b.ID}]
-	limit, reset, blocked := points[0].maxBudget, *after(points[0].resetAt), points[0].blocked
-	e.MaxBudget, e.ResetAt, e.Blocked = &limit, &reset, blocked
-	for _, p := range points {
+	limit, reset, blocked := points[0].limit(), *after(points[0].ResetAt), points[0].Blocked
+	e.MaxBudget, e.ResetAt, e.Blocked = &Number{limit.USD, limit.Word}, &Span{reset.Duration, reset.Never}, blocked
+	for i, p := range points {
 		reading := Reading{At: After(p.At.Sub(start)), Reported: &Number{Word: unknown}, Counter: &Number{Word: absent}}
+		if i > 0 {
+			reading.LeftOut = p.LeftOut
+		}
 		if p.Reported != nil {
 			reading.Reported = USD(*p.Reported)
 		}
@@ -187,15 +226,15 @@ func (r *Recorder) entity(b *explain.Budget, start time.Time) *Entity {
 				reading.Windows[w.Duration] = read
 			}
 		}
-		if p.maxBudget != limit {
-			limit = p.maxBudget
+		if now := p.limit(); now != limit {
+			limit = now
 			reading.MaxBudget = &Number{USD: limit.USD, Word: limit.Word}
 		}
-		if p.blocked != blocked {
-			blocked = p.blocked
-			reading.Blocked = &p.blocked
+		if p.Blocked != blocked {
+			blocked = p.Blocked
+			reading.Blocked = &p.Blocked
 		}
-		if now := *after(p.resetAt); now != reset {
+		if now := *after(p.ResetAt); now != reset {
 			reset = now
 			reading.ResetAt = &Span{Duration: now.Duration, Never: now.Never}
 		}

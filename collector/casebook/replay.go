@@ -81,7 +81,7 @@ func (c *Case) ReplayThrough(world func(Seen) Seen) *Replay {
 		p := &Replayed{Episodes: map[budget.Verdict]int{}, Refusals: e.refused(), expect: e.Expect}
 		r.Entities = append(r.Entities, p)
 		row := e.row()
-		for _, reading := range e.Readings {
+		for _, reading := range e.drawn() {
 			row = reading.row(row)
 			events = append(events, event{reading.seen(row), p})
 		}
@@ -236,6 +236,54 @@ func (r Reading) row(before *budget.Row) *budget.Row {
 		row.Blocked = *r.Blocked
 	}
 	return &row
+}
+
+// mostDrawn bounds the readings that are drawn in the place of left-out ones: more tell nothing new.
+const mostDrawn = 240
+
+// drawn is all readings, with some in the place of those that were left out: on the line between the two around them.
+func (e *Entity) drawn() []Reading {
+	var all []Reading
+	for i, r := range e.Readings {
+		n := min(r.LeftOut, mostDrawn)
+		for k := range n {
+			before := e.Readings[i-1]
+			step := (r.At.Duration - before.At.Duration) / time.Duration(n+1)
+			part := float64(k+1) / float64(n+1)
+			all = append(all, Reading{
+				At:       Span{Duration: before.At.Duration + time.Duration(k+1)*step},
+				Reported: before.Reported.towards(r.Reported, part),
+				Counter:  before.Counter.towards(r.Counter, part),
+				TTL:      livedThrough(before.TTL, r.TTL, step),
+			})
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// towards is a number on the way to another; where either is none, it stays.
+func (n *Number) towards(to *Number, part float64) *Number {
+	if n.Word != "" || to.Word != "" {
+		return n
+	}
+	return USD(n.USD + part*(to.USD-n.USD))
+}
+
+// livedThrough is the life that a counter had left between two readings: it did not run out, which would have been seen.
+func livedThrough(before, after *Span, step time.Duration) *Span {
+	longest := 2 * step
+	for _, ttl := range []*Span{before, after} {
+		switch {
+		case ttl == nil:
+			longest = max(longest, defaultTTL)
+		case ttl.Never:
+			return before
+		default:
+			longest = max(longest, ttl.Duration)
+		}
+	}
+	return &Span{Duration: longest}
 }
 
 // seen is the reading for the judge, given the row as it stands with it.

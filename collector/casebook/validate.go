@@ -64,7 +64,7 @@ func (e *Entity) validate() error {
 		return errors.New("readings: the first must be there and have reported")
 	}
 	last := time.Duration(0)
-	for _, r := range e.Readings {
+	for i, r := range e.Readings {
 		if err := r.validate(durations); err != nil {
 			return fmt.Errorf("readings: at %s: %w", r.At, err)
 		}
@@ -72,6 +72,9 @@ func (e *Entity) validate() error {
 			return fmt.Errorf("readings: at %s: it comes after one at %s", r.At, last)
 		}
 		last = r.At.Duration
+		if r.LeftOut > 0 && (i == 0 || !r.whole() || !e.Readings[i-1].whole()) {
+			return fmt.Errorf("readings: at %s: left_out needs reported and counter here and in the reading before", r.At)
+		}
 	}
 	for _, r := range e.Refusals {
 		if r.At.Never {
@@ -98,6 +101,8 @@ func (r Reading) validate(windows []string) error {
 		return errors.New("what changed in the row needs a reading of the row: reported is missing")
 	case r.Reported == nil && r.Counter == nil:
 		return errors.New("neither reported nor counter is there")
+	case r.LeftOut < 0:
+		return errors.New("left_out is a number of readings")
 	case r.Counter == nil && (r.TTL != nil || r.Windows != nil):
 		return errors.New("ttl and windows need a counter")
 	}
@@ -115,6 +120,9 @@ func (r Reading) validate(windows []string) error {
 		r.Counter.check("counter", absent, unreadable),
 	)
 }
+
+// whole says that it is of both sides.
+func (r Reading) whole() bool { return r.Reported != nil && r.Counter != nil }
 
 func (x *Expect) validate() error {
 	verdicts := []budget.Verdict{budget.FalselyLocked, budget.Bypassed, budget.Diverging, budget.OK}

@@ -85,8 +85,8 @@ func (f Facts) slack(usd float64) float64 {
 	return max(0.02*usd, min(f.Tolerance, usd/4))
 }
 
-func (f Facts) since(name string, t time.Time) budget.Evidence {
-	return budget.Evidence{Name: name, Value: f.Now.Sub(t).Seconds()}
+func (f Facts) since(name string, at instant) budget.Evidence {
+	return budget.Evidence{Name: name, Value: f.Now.Sub(at.time()).Seconds()}
 }
 
 // immortal: LiteLLM writes a counter and its expiry in two steps, and can be cut off in between.
@@ -106,7 +106,7 @@ func negative(f Facts) (finding, bool) {
 
 // afterReset: the row started again and the counter holds what it held before, all the time or once more.
 func afterReset(f Facts) (finding, bool) {
-	if f.History == nil || f.History.reset.at.IsZero() {
+	if f.History == nil || f.History.reset.at == 0 {
 		return finding{}, false
 	}
 	r, d := f.History.reset, f.divergence()
@@ -129,7 +129,7 @@ func afterReset(f Facts) (finding, bool) {
 
 // afterEdit: the row was changed by a step that the counter did not follow.
 func afterEdit(f Facts) (finding, bool) {
-	if f.History == nil || f.History.edit.at.IsZero() {
+	if f.History == nil || f.History.edit.at == 0 {
 		return finding{}, false
 	}
 	e := f.History.edit

@@ -270,6 +270,22 @@ func TestAnExactMultipleAtOneLookIsMoreThanChance(t *testing.T) {
 	}
 }
 
+func TestAnExactMultipleThatStaysIsSurer(t *testing.T) {
+	s := tell("1.84.0", 3.536, 10.608)
+	last := 0.0
+	for i := range 25 {
+		sec := 15 * float64(i+1)
+		_, got, _ := Classify(s.reported(sec, 3.536).counts(sec, 10.608).facts())
+		if got < last || sec == 60 && got != 0.8 || sec == 300 && got != 0.85 {
+			t.Errorf("%v after %v s", got, sec)
+		}
+		last = got
+	}
+	if cause, got, _ := Classify(s.counts(390, 14.144).facts()); cause != budget.ReseedMultiple || got != 0.75 {
+		t.Errorf("%s %v once it moved", cause, got)
+	}
+}
+
 func TestALandmarkStaysWhileTheDivergenceDoes(t *testing.T) {
 	s := tell("1.84.0", 3.536, 3.536).cold(15).counts(30, 10.607)
 	for i := range 200 { // the samples from before are long gone
@@ -306,14 +322,17 @@ func TestSamples(t *testing.T) {
 		s.counts(sec, 4)
 	}
 	samples := s.history.Samples()
-	if len(samples) != 4 || samples[1].Counter.Known || !samples[0].At.Equal(at(0)) || !samples[3].At.Equal(at(585)) || samples[3].TTL != time.Minute {
+	if len(samples) != 5 || samples[1].Counter.Known || !samples[0].At.Equal(at(0)) || !samples[4].At.Equal(at(585)) || samples[4].TTL != time.Minute {
 		t.Errorf("%v", samples)
+	}
+	if left := samples[3].LeftOut + samples[4].LeftOut; left != 35 {
+		t.Errorf("%d readings are left out of 38: %v", left, samples)
 	}
 	for i := range 100 {
 		s.counts(700+15*float64(i), 5+float64(i))
 	}
 	samples = s.history.Samples()
-	if len(samples) != mostSamples || samples[mostSamples-1].Counter != budget.Some(104.0) || samples[0].Counter != budget.Some(89.0) {
+	if recent := samples[len(samples)-mostRecent:]; len(samples) != mostRecent+mostOlder || recent[mostRecent-1].Counter != budget.Some(104.0) || recent[0].Counter != budget.Some(89.0) {
 		t.Errorf("%v", samples)
 	}
 	if s.history.Idle(s.now.Add(keptFor)) || !s.history.Idle(s.now.Add(keptFor+1)) {

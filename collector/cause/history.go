@@ -9,9 +9,15 @@ import (
 )
 
 const (
-	// mostSamples bounds the samples of one history, which span the last minutes of movement, whatever the intervals.
-	mostSamples = 16
-	spanned     = 4 * time.Minute
+	// mostRecent bounds the samples of the last minutes of movement, whatever the intervals: these tell of a cause.
+	mostRecent = 16
+	spanned    = 4 * time.Minute
+	// mostOlder bounds those from before, which tell how it came to that: as many as are needed to draw it with straight
+	// lines. Of what was long before the two sides last agreed there are none.
+	mostOlder = 8
+	agreedFor = time.Hour
+	// mostTerms bounds the changes of what held of the entity that are remembered.
+	mostTerms = 4
 	// together is how close two readings lie that belong to one sample, as a row and the counter read after it do.
 	together = 5 * time.Second
 	// keptFor is for how long a history is of use after the last movement, where nothing diverges.
@@ -28,15 +34,17 @@ const (
 // nan stands for a side that is not known.
 var nan = math.NaN()
 
-// History is how the two sides of one entity moved: the last samples, and landmarks, which do not age out while a
-// divergence persists. Its size is bounded (about 1 KB); an entity that does not move needs none.
+// History is how the two sides of one entity moved: samples, and landmarks, which do not age out while a divergence
+// persists. Its size is bounded (below 1 KB); an entity that does not move needs none.
 type History struct {
-	samples []sample  // oldest first
-	began   time.Time // the first reading of the newest sample
-	moved   time.Time
+	samples []sample // oldest first
+	base    instant  // from which the times of the samples count
+	began   instant  // the first reading of the newest sample
+	moved   instant
 
-	onset  bool       // begun at the first sight of an entity that diverged already
-	first  [2]float64 // reported and counter, as the history began; USD
+	terms   terms  // as last taken in
+	earlier []term // oldest first
+
 	calm   calm
 	reset  reset
 	edit   step
@@ -44,76 +52,139 @@ type History struct {
 	jump   step
 	fall   fall
 	lasted time.Duration // the lowest TTL since the counter last changed
+	due    instant       // the next reset, as last read
 
-	due     budget.Optional[time.Time] // the next reset, as last read
-	stalled bool                       // the rows of the fleet stood still since the two sides last agreed
-
-	restarts int // times the counter came back far below the row after its life was over
+	restarts uint16 // times the counter came back far below the row after its life was over
+	older    uint8  // so many of the samples are from before the last minutes
+	onset    bool   // begun at the first sight of an entity that diverged already
+	stalled  bool   // the rows of the fleet stood still since the two sides last agreed
+	told     bool   // the terms were taken in
 }
+
+// instant is a Unix time in ns; 0 = never.
+type instant int64
+
+func instantOf(t time.Time) instant {
+	if t.IsZero() {
+		return 0
+	}
+	return instant(t.UnixNano())
+}
+
+func (i instant) time() time.Time {
+	if i == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(i)).UTC()
+}
+
+// tick is the unit of time of a sample.
+const tick = 100 * time.Millisecond
 
 // sample is both sides at one time. There can be 100 000 histories of them.
 type sample struct {
-	at       int64   // Unix time in ms
 	reported float64 // USD; NaN = unknown
 	counter  float64 // USD; NaN = none
-	ttl      float32 // seconds; −1 = for ever
+	at       uint32  // ticks since the base
+	ttl      uint16  // ticks, at most longestTTL; forEver
+	leftOut  uint16  // so many samples between the one before and this one were not kept, at most math.MaxUint16
+}
+
+const (
+	forEver    = math.MaxUint16
+	longestTTL = forEver - 1
+)
+
+// term is what held until a time.
+type term struct {
+	terms
+	until uint32 // ticks since the base: the sample of this time shows what followed
+}
+
+// terms are budget.Terms in small.
+type terms struct {
+	limit   float64 // USD
+	reset   instant
+	state   budget.CapState
+	blocked bool
 }
 
 // calm is the last time the two sides agreed.
 type calm struct {
-	at                time.Time
+	at                instant
 	reported, counter float64
-	rises             int     // of the counter since, each at least a tenth of the divergence that it made
 	largest           float64 // USD, of all rises
+	rises             int     // of the counter since, each at least a tenth of the divergence that it made
 }
 
 // reset is a row that started again: it fell to about 0, or its reset date moved forward.
 type reset struct {
-	at                time.Time
+	at                instant
 	reported, counter float64 // before
 	lowest            float64 // of the counter, since
 }
 
 // step is a change of one side at one reading.
 type step struct {
-	at       time.Time
+	at       instant
 	usd      float64 // by how much; of a seed: the value that the counter came back with
 	reported float64 // as known then
 }
 
 // fall is a counter that fell below its row.
 type fall struct {
-	at            time.Time
+	at            instant
 	from, to      float64
 	reported      float64
-	begun         bool // the counter came back with it, after its life was over
-	fell, counted int  // how many counters of the fleet fell in that reading, of how many
+	fell, counted int32 // how many counters of the fleet fell in that reading, of how many
+	begun         bool  // the counter came back with it, after its life was over
 }
 
 // Begin returns the history of an entity as last read. onset says that it diverges at its first sight, so that what
 // brought it about was not seen.
 func Begin(row *budget.Row, c budget.Counter, onset bool) *History {
-	h := &History{onset: onset, lasted: c.TTL, due: row.ResetAt}
 	at := row.ReadAt
 	if c.ReadAt.After(at) {
 		at = c.ReadAt
 	}
-	h.first = [2]float64{amount(row.Spend), value(c)}
-	h.moved = at
-	h.add(at, row, c)
-	if !onset {
+	// The first sample is of the counter's time: a row can have been read again since, and shown the same.
+	first := row.ReadAt
+	if c.State != budget.CounterUnread {
+		first = c.ReadAt
+	}
+	h := &History{onset: onset, lasted: c.TTL, due: instantOf(row.ResetAt.Value), base: instantOf(first), moved: instantOf(at)}
+	h.add(first, row, c)
+	if seen := h.samples[0]; !onset {
 		h.calmAt(at)
-	} else if h.first[1] < h.first[0]-cent {
-		h.fall = fall{at: at, from: nan, to: h.first[1], reported: h.first[0]}
+	} else if seen.counter < seen.reported-cent {
+		h.fall = fall{at: instantOf(at), from: nan, to: seen.counter, reported: seen.reported}
 	}
 	return h
+}
+
+// Stood takes in since when both sides have stood as the history begins. More than keptFor before is not told.
+func (h *History) Stood(since time.Time) {
+	first := h.samples[0]
+	at := h.at(first.at)
+	if earliest := at.Add(-keptFor); since.Before(earliest) {
+		since = earliest
+	}
+	if at.Sub(since) < together {
+		return
+	}
+	h.base, h.began = instantOf(since), 0
+	first.at = h.ticks(at)
+	h.samples = append(h.samples, first)
 }
 
 // Row takes in two successive readings of the row, each with the reset date that goes with it, and the counter last
 // read.
 func (h *History) Row(before, now *budget.Row, resetBefore, resetNow budget.Optional[time.Time], c budget.Counter) {
 	defer h.add(now.ReadAt, now, c)
-	h.due = resetNow
+	h.due = instantOf(resetNow.Value)
+	if before.Blocked != now.Blocked || before.MaxBudget != now.MaxBudget {
+		h.moved = instantOf(now.ReadAt) // somebody did something about it
+	}
 	if !before.Spend.Known || !now.Spend.Known {
 		return
 	}
@@ -121,14 +192,14 @@ func (h *History) Row(before, now *budget.Row, resetBefore, resetNow budget.Opti
 	dateMoved := resetBefore.Known && resetNow.Known && resetNow.Value.After(resetBefore.Value)
 	switch {
 	case was > cent && (dateMoved || is <= nearZero*was):
-		h.reset = reset{now.ReadAt, was, value(c), h.lowestSince(before.ReadAt, c)}
+		h.reset = reset{instantOf(now.ReadAt), was, value(c), h.lowestSince(before.ReadAt, c)}
 	case is < was-cent:
-		h.edit = step{now.ReadAt, is - was, was}
+		h.edit = step{instantOf(now.ReadAt), is - was, was}
 	case is > was+cent && h.unheardOf(is-was) && value(c) < is-cent:
-		h.edit = step{now.ReadAt, is - was, was}
+		h.edit = step{instantOf(now.ReadAt), is - was, was}
 	}
 	if is != was {
-		h.moved = now.ReadAt
+		h.moved = instantOf(now.ReadAt)
 	}
 }
 
@@ -138,7 +209,7 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fell boo
 	defer h.add(now.ReadAt, row, now)
 	was, is, reported := value(before), value(now), amount(row.Spend)
 	if was != is && !(math.IsNaN(was) && math.IsNaN(is)) {
-		h.moved, h.lasted = now.ReadAt, now.TTL
+		h.moved, h.lasted = instantOf(now.ReadAt), now.TTL
 	} else {
 		h.lasted = min(h.lasted, now.TTL)
 	}
@@ -153,7 +224,7 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fell boo
 	cameBack := before.State == budget.CounterAbsent || is != was && ranOut(before, now)
 	switch {
 	case cameBack:
-		h.seed = step{now.ReadAt, is, reported}
+		h.seed = step{instantOf(now.ReadAt), is, reported}
 		if is < reported/2 && is < reported-cent {
 			h.restarts++
 		}
@@ -165,8 +236,8 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fell boo
 			h.calm.rises++
 		}
 		if is-was > max(cent, 0.9*reported) {
-			h.jump = step{now.ReadAt, is - was, reported}
-			if before.ReadAt.Sub(h.seed.at) < together { // a reading came between the copies of a seed
+			h.jump = step{instantOf(now.ReadAt), is - was, reported}
+			if before.ReadAt.Sub(h.seed.at.time()) < together { // a reading came between the copies of a seed
 				h.seed.usd = is
 			}
 		}
@@ -175,7 +246,7 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fell boo
 	if math.IsNaN(reported) || is >= reported-cent || !cameBack && (is >= was || reported-was > (reported-is)/2) {
 		return false
 	}
-	h.fall = fall{at: now.ReadAt, from: was, to: is, reported: reported, begun: cameBack}
+	h.fall = fall{at: instantOf(now.ReadAt), from: was, to: is, reported: reported, begun: cameBack}
 	return true
 }
 
@@ -183,6 +254,11 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fell boo
 func (h *History) Agrees(at time.Time) {
 	h.onset, h.stalled = false, false
 	h.calmAt(at)
+	for h.older > 0 && at.Sub(h.at(h.samples[0].at)) > agreedFor {
+		h.samples = slices.Delete(h.samples, 0, 1)
+		h.samples[0].leftOut = 0
+		h.older--
+	}
 }
 
 // Stalled takes in that the rows of the whole fleet have stood still for so long that nothing is brought to them.
@@ -190,26 +266,64 @@ func (h *History) Stalled() { h.stalled = true }
 
 func (h *History) calmAt(at time.Time) {
 	last := h.samples[len(h.samples)-1]
-	h.calm = calm{at: at, reported: last.reported, counter: last.counter}
+	h.calm = calm{at: instantOf(at), reported: last.reported, counter: last.counter}
 }
 
 // FallenAt is when the counter last fell below its row; zero if it never did.
-func (h *History) FallenAt() time.Time { return h.fall.at }
+func (h *History) FallenAt() time.Time { return h.fall.at.time() }
 
 // FleetFell takes in how many of how many counters of the fleet fell in the reading in which this one did.
-func (h *History) FleetFell(fell, counted int) { h.fall.fell, h.fall.counted = fell, counted }
+func (h *History) FleetFell(fell, counted int) {
+	h.fall.fell, h.fall.counted = int32(fell), int32(counted) //nolint:gosec // of the entities of one fleet
+}
 
 // Idle says that the history is of no use any more, if nothing diverges.
-func (h *History) Idle(now time.Time) bool { return now.Sub(h.moved) > keptFor }
+func (h *History) Idle(now time.Time) bool { return now.Sub(h.moved.time()) > keptFor }
+
+// Holds takes in what holds of the entity from a time on. What a history begins with held before, too.
+func (h *History) Holds(at time.Time, of budget.Terms) {
+	now := terms{state: of.Cap.State, reset: instantOf(of.ResetAt.Value), blocked: of.Blocked}
+	switch exact := of.Cap.Exact(); {
+	case exact.Known:
+		now.limit = exact.Value
+	case now.state == budget.CapKnown:
+		now.state = budget.CapUnknown // which of two it is
+	}
+	if h.told && now != h.terms {
+		if len(h.earlier) == mostTerms {
+			h.earlier = slices.Delete(h.earlier, 0, 1)
+		}
+		h.earlier = append(h.earlier, term{h.terms, h.ticks(at)})
+	}
+	h.terms, h.told = now, true
+}
+
+// termsAt is what held at the time of a sample.
+func (h *History) termsAt(s sample) terms {
+	for _, e := range h.earlier {
+		if s.at < e.until {
+			return e.terms
+		}
+	}
+	return h.terms
+}
 
 // Samples lists the samples, oldest first.
 func (h *History) Samples() []budget.Sample {
 	samples := make([]budget.Sample, len(h.samples))
 	for i, s := range h.samples {
-		samples[i] = budget.Sample{At: time.UnixMilli(s.at).UTC(), Reported: known(s.reported), Counter: known(s.counter)}
+		held := h.termsAt(s)
+		samples[i] = budget.Sample{
+			At: h.at(s.at), Reported: known(s.reported), Counter: known(s.counter), LeftOut: int(s.leftOut),
+			Terms: budget.Terms{
+				Cap:     budget.Cap{State: held.state, Low: held.limit, High: held.limit},
+				ResetAt: budget.Optional[time.Time]{Value: held.reset.time(), Known: held.reset != 0},
+				Blocked: held.blocked,
+			},
+		}
 		if samples[i].Counter.Known {
-			samples[i].TTL = time.Duration(float64(s.ttl) * float64(time.Second))
-			if s.ttl < 0 {
+			samples[i].TTL = time.Duration(s.ttl) * tick
+			if s.ttl == forEver {
 				samples[i].TTL = budget.NoExpiry
 			}
 		}
@@ -217,34 +331,100 @@ func (h *History) Samples() []budget.Sample {
 	return samples
 }
 
+// recent are the samples of the last minutes.
+func (h *History) recent() []sample { return h.samples[h.older:] }
+
+// at is the time of so many ticks, and ticks the other way round.
+func (h *History) at(ticks uint32) time.Time { return h.base.time().Add(time.Duration(ticks) * tick) }
+
+func (h *History) ticks(at time.Time) uint32 {
+	return uint32(max(0, at.Sub(h.base.time())/tick)) //nolint:gosec // 13 years
+}
+
 // add keeps both sides as they are now. Readings close together are one sample, and of a time in which nothing moved
-// only the ends are kept.
+// the ends are kept, and where in it the counter had the least life left.
 func (h *History) add(at time.Time, row *budget.Row, c budget.Counter) {
-	s := sample{at.UnixMilli(), amount(row.Spend), value(c), float32(c.TTL.Seconds())}
-	if c.TTL == budget.NoExpiry {
-		s.ttl = -1
+	s := sample{reported: amount(row.Spend), counter: value(c), at: h.ticks(at), ttl: forEver}
+	if c.TTL != budget.NoExpiry {
+		s.ttl = uint16(min(c.TTL/tick, longestTTL)) //nolint:gosec // bounded
 	}
 	n := len(h.samples)
-	if n >= 2 && (at.Sub(h.began) < together || s.same(h.samples[n-1]) && s.same(h.samples[n-2])) {
-		h.samples[n-1] = s
+	last := n - 1
+	if n > 0 {
+		s.at = max(s.at, h.samples[last].at)
+	}
+	if n >= 2 && at.Sub(h.began.time()) < together {
+		if out := h.samples[last].leftOut; out == 0 || h.same(s, h.samples[last]) {
+			s.leftOut = out
+			h.samples[last] = s
+			return
+		}
+	}
+	h.began = instantOf(at)
+	if len(h.recent()) >= 3 && h.same(s, h.samples[last]) && h.same(h.samples[last], h.samples[last-1]) && h.same(h.samples[last-1], h.samples[last-2]) {
+		if h.samples[last].ttl < h.samples[last-1].ttl {
+			last--
+		}
+		h.replace(last, s)
 		return
 	}
-	h.began = at
-	if n == mostSamples {
-		least := 0
-		if at.UnixMilli()-h.samples[0].at < spanned.Milliseconds() {
-			least = h.leastTelling()
+	if n > 0 && s.at == h.samples[last].at { // the row and the counter, read at once
+		s.at++
+	}
+	if len(h.recent()) == mostRecent {
+		if at.Sub(h.at(h.recent()[0].at)) < spanned {
+			h.replace(int(h.older)+h.leastTelling(), s)
+			return
 		}
-		h.samples = slices.Delete(h.samples, least, least+1)
+		if h.older == mostOlder {
+			h.replace(h.leastBent(), s)
+			return
+		}
+		h.older++
+	}
+	if n == cap(h.samples) { // it is full at three times this
+		h.samples = append(make([]sample, 0, n+(mostRecent+mostOlder)/3), h.samples...)
 	}
 	h.samples = append(h.samples, s)
 }
 
-// leastTelling is the sample, neither the first nor the last, at which the two sides moved least apart.
+// replace leaves out a sample in favour of a new one at the end.
+func (h *History) replace(i int, s sample) {
+	all := h.samples
+	out := 1 + int(all[i].leftOut)
+	copy(all[i:], all[i+1:])
+	all[len(all)-1] = s
+	all[i].leftOut = uint16(min(int(all[i].leftOut)+out, math.MaxUint16)) //nolint:gosec // bounded
+}
+
+// leastBent is the sample at which lines through all of them bend least, of those that are from before the last minutes
+// once the next is.
+func (h *History) leastBent() int {
+	least, bent := 1, math.Inf(1)
+	for i := 1; i <= int(h.older); i++ {
+		a, s, b := h.samples[i-1], h.samples[i], h.samples[i+1]
+		if h.termsAt(a) != h.termsAt(s) {
+			continue
+		}
+		part := 0.5
+		if b.at > a.at {
+			part = float64(s.at-a.at) / float64(b.at-a.at)
+		}
+		off := func(a, s, b float64) float64 { return math.Abs(s - a - part*(b-a)) }
+		if d := off(a.reported, s.reported, b.reported) + off(a.distance(), s.distance(), b.distance()); d < bent {
+			least, bent = i, d
+		}
+	}
+	return least
+}
+
+// leastTelling is the one of the recent samples, neither the first nor the last, at which the two sides moved least apart.
 func (h *History) leastTelling() int {
+	recent := h.recent()
 	least, moved := 1, math.Inf(1)
-	for i := 1; i < len(h.samples)-1; i++ {
-		if d := math.Abs(h.samples[i].distance() - h.samples[i-1].distance()); d < moved {
+	for i := 1; i < len(recent)-1; i++ {
+		d := math.Abs(recent[i].distance() - recent[i-1].distance())
+		if d < moved && h.termsAt(recent[i]) == h.termsAt(recent[i-1]) {
 			least, moved = i, d
 		}
 	}
@@ -259,9 +439,11 @@ func (s sample) distance() float64 {
 	return s.counter - s.reported
 }
 
-func (s sample) same(o sample) bool {
-	return (s.reported == o.reported || math.IsNaN(s.reported) && math.IsNaN(o.reported)) &&
-		(s.counter == o.counter || math.IsNaN(s.counter) && math.IsNaN(o.counter))
+// same says that nothing changed from a sample to one after it.
+func (h *History) same(now, before sample) bool {
+	return (now.reported == before.reported || math.IsNaN(now.reported) && math.IsNaN(before.reported)) &&
+		(now.counter == before.counter || math.IsNaN(now.counter) && math.IsNaN(before.counter)) &&
+		h.termsAt(now) == h.termsAt(before)
 }
 
 // lowestSince is the lowest that the counter was known to be from a time on: 0 if it is gone.
@@ -273,8 +455,8 @@ func (h *History) lowestSince(t time.Time, c budget.Counter) float64 {
 	case budget.CounterAbsent:
 		return 0
 	}
-	for _, s := range h.samples {
-		if s.at >= t.UnixMilli() && s.counter < lowest {
+	for _, s := range h.recent() {
+		if s.at >= h.ticks(t) && s.counter < lowest {
 			lowest = s.counter
 		}
 	}
@@ -284,8 +466,9 @@ func (h *History) lowestSince(t time.Time, c budget.Counter) float64 {
 // unheardOf says that a rise of the row is far above those that the samples show.
 func (h *History) unheardOf(rise float64) bool {
 	usual := 0.0
-	for i := 1; i < len(h.samples); i++ {
-		a, b := h.samples[i-1], h.samples[i]
+	recent := h.recent()
+	for i := 1; i < len(recent); i++ {
+		a, b := recent[i-1], recent[i]
 		if d := b.reported - a.reported; d > usual {
 			usual = d
 		}

@@ -35,14 +35,15 @@ func climbing(f Facts) (finding, bool) {
 
 // climb is how the counter got away from the row.
 type climb struct {
-	from    sample  // zero: not known
+	since   instant // 0: not known
+	from    sample
 	steps   int     // in which the counter rose since
 	largest float64 // USD, of the steps
 }
 
 // climbed names what makes a counter climb like that.
 func (f Facts) climbed(c climb) (finding, bool) {
-	if c.from.at == 0 {
+	if c.since == 0 {
 		return finding{}, false
 	}
 	from, steps := c.from, c.steps
@@ -52,7 +53,7 @@ func (f Facts) climbed(c climb) (finding, bool) {
 	}
 	evidence := []budget.Evidence{
 		{Name: "steps", Value: float64(steps)}, {Name: "climbed_usd", Value: climbed}, {Name: "spent_meanwhile_usd", Value: spent},
-		{Name: "climbing_seconds", Value: f.Now.Sub(time.UnixMilli(from.at)).Seconds()},
+		f.since("climbing_seconds", c.since),
 	}
 	capped := f.Cap.State != budget.CapUnlimited // requests reserve where there is a cap only
 	switch {
@@ -67,24 +68,21 @@ func (f Facts) climbed(c climb) (finding, bool) {
 // climbSinceAgreement tells of every reading since the two sides last agreed.
 func (h *History) climbSinceAgreement() climb {
 	c := h.calm
-	if c.at.IsZero() {
-		return climb{}
-	}
-	return climb{sample{at: c.at.UnixMilli(), reported: c.reported, counter: c.counter}, c.rises, c.largest}
+	return climb{c.at, sample{reported: c.reported, counter: c.counter}, c.rises, c.largest}
 }
 
 // climbInSamples tells of the samples since the two sides were nearest to each other: less than single readings do, but
 // from before an agreement that was one only by the tolerance of that time.
 func (h *History) climbInSamples() climb {
-	nearest := 0
-	for i, s := range h.samples {
-		if s.distance() < h.samples[nearest].distance() {
+	recent, nearest := h.recent(), 0
+	for i, s := range recent {
+		if s.distance() < recent[nearest].distance() {
 			nearest = i
 		}
 	}
-	c := climb{from: h.samples[nearest]}
-	for i := nearest + 1; i < len(h.samples); i++ {
-		before, now := h.samples[i-1], h.samples[i]
+	c := climb{since: instantOf(h.at(recent[nearest].at)), from: recent[nearest]}
+	for i := nearest + 1; i < len(recent); i++ {
+		before, now := recent[i-1], recent[i]
 		if now.counter > before.counter+cent || math.IsNaN(before.counter) && now.distance() > cent {
 			c.steps++
 		}
@@ -105,7 +103,7 @@ func low(f Facts) (finding, bool) {
 		evidence = append(evidence, budget.Evidence{Name: "counter_before_usd", Value: fell.from})
 	}
 	switch {
-	case fell.at.IsZero():
+	case fell.at == 0:
 	case f.can(budget.CounterRestart) && (h.restarts >= 2 || h.restarts == 1 && f.certainly(budget.CounterRestart)):
 		evidence = append(evidence, budget.Evidence{Name: "restarts", Value: float64(h.restarts)})
 		return finding{budget.CounterRestart, min(0.5+0.2*float64(h.restarts), 0.9), evidence}, true
@@ -120,7 +118,7 @@ func low(f Facts) (finding, bool) {
 	case h.onset:
 	case f.can(budget.GhostRefund) && (h.justReset(h.calm.at) || h.justCameBack(h.calm.at)):
 		return finding{budget.GhostRefund, 0.7, []budget.Evidence{{Name: "refund_usd", Value: -f.divergence()}, f.since("seconds_since_agreement", h.calm.at)}}, true
-	case (fell.at.Before(h.calm.at) || fell.slight()) && f.can(budget.Undercount):
+	case (fell.at < h.calm.at || fell.slight()) && f.can(budget.Undercount):
 		return finding{budget.Undercount, 0.6, []budget.Evidence{
 			{Name: "spent_since_agreement_usd", Value: f.Reported - h.calm.reported}, f.since("seconds_since_agreement", h.calm.at),
 		}}, true
@@ -135,7 +133,7 @@ func (f Facts) canLose() bool { return f.Cap.State == budget.CapUnlimited || f.c
 // resetFailed says that the counter was set to 0 while its reset was due and the row stayed: a reset that failed
 // half-way (BerriAI/litellm #27730, #29358). That is no cause of the list, and none of the others.
 func (h *History) resetFailed() bool {
-	return h.fall.to <= nearZero*h.fall.reported && h.due.Known && !h.fall.at.Before(h.due.Value)
+	return h.fall.to <= nearZero*h.fall.reported && h.due != 0 && h.fall.at >= h.due
 }
 
 // fleetWide says that most counters fell in one reading, or a good part of many. Of a counter that was not seen to
@@ -152,8 +150,8 @@ func (f fall) slight() bool { return !f.begun && f.from-f.to < f.reported/10 }
 // confidence in that it was Redis that lost them: a single counter proves little.
 func (f fall) confidence() float64 { return min(0.3+0.2*float64(f.fell), 0.9) }
 
-func (h *History) justReset(at time.Time) bool { return near(h.reset.at, at) }
+func (h *History) justReset(at instant) bool { return near(h.reset.at, at) }
 
-func (h *History) justCameBack(at time.Time) bool { return near(h.seed.at, at) }
+func (h *History) justCameBack(at instant) bool { return near(h.seed.at, at) }
 
-func near(event, at time.Time) bool { return !event.IsZero() && at.Sub(event).Abs() <= eventFor }
+func near(event, at instant) bool { return event != 0 && at.time().Sub(event.time()).Abs() <= eventFor }

@@ -2,6 +2,8 @@ package cause
 
 import (
 	"math"
+	"slices"
+	"time"
 
 	"litellm_budget_exporter/collector/budget"
 )
@@ -33,7 +35,7 @@ func reseeded(f Facts) (finding, bool) {
 	case h.seed.usd >= 1.8*h.seed.reported && math.Abs(h.seed.usd-h.seed.reported-d) <= max(f.slack(d), h.seed.reported/4):
 		return f.multipleOf(h.seed.reported, d/h.seed.reported+1, seenComing, h.steadyConfidence(f, h.seed),
 			budget.Evidence{Name: "counter_at_seed_usd", Value: h.seed.usd}, f.since("seconds_since_seed", h.seed.at))
-	case !h.jump.at.IsZero() && math.Abs(d-h.jump.usd) <= f.slack(h.jump.usd):
+	case h.jump.at != 0 && math.Abs(d-h.jump.usd) <= f.slack(h.jump.usd):
 		return f.multipleOf(h.jump.reported, h.jump.usd/h.jump.reported+1, seenComing, 0.8,
 			budget.Evidence{Name: "jump_usd", Value: h.jump.usd}, f.since("seconds_since_jump", h.jump.at))
 	case h.onset && h.calm.rises < 2:
@@ -55,29 +57,53 @@ func (f Facts) multipleAtOneLook() (finding, bool) {
 	return f.multipleOf(f.Reported, f.Enforced/f.Reported, unseen, f.unseenConfidence(f.Enforced/f.Reported, 0.5))
 }
 
-// unseenConfidence is higher for a multiple so exact that chance hardly makes one, in a release that is known to.
+// unseenConfidence is higher for a multiple so exact that chance hardly makes one, in a release that is known to; the more
+// so the longer the divergence stays as it is: reservations would be settled, and what leaks would climb.
 func (f Facts) unseenConfidence(times, confidence float64) float64 {
-	if math.Abs(times-math.Round(times)) <= exactInteger && f.certainly(budget.ReseedMultiple) {
-		return max(confidence, 0.75)
+	if math.Abs(times-math.Round(times)) > exactInteger || !f.certainly(budget.ReseedMultiple) {
+		return confidence
 	}
-	return confidence
+	switch flat := f.flatFor(); {
+	case flat >= 5*time.Minute:
+		return max(confidence, 0.85)
+	case flat >= time.Minute:
+		return max(confidence, 0.8)
+	}
+	return max(confidence, 0.75)
+}
+
+// flatFor is for how long the divergence has stayed as it is.
+func (f Facts) flatFor() time.Duration {
+	since := f.Now
+	if f.History == nil {
+		return 0
+	}
+	for _, s := range slices.Backward(f.History.samples) {
+		if d := s.counter - s.reported; !(math.Abs(d-f.divergence()) <= f.slack(f.divergence())) {
+			break
+		}
+		since = f.History.at(s.at)
+	}
+	return f.Now.Sub(since)
 }
 
 // multipleUnseen: what happened before the first sight. Where the divergence stays the same while the row grows, it is a
 // multiple of a spend that the row once had.
 func (f Facts) multipleUnseen() (finding, bool) {
 	h := f.History
-	if f.Reported <= h.first[0]+cent {
+	if f.Reported <= h.samples[0].reported+cent {
 		confidence := 0.5
-		if h.flat(f, step{}) && f.Now.UnixMilli()-h.samples[0].at >= 60_000 {
+		if h.flat(f, step{}) && f.Now.Sub(h.at(h.samples[0].at)) >= time.Minute {
 			confidence = 0.6
 		}
 		return f.multipleOf(f.Reported, f.Enforced/f.Reported, unseen, f.unseenConfidence(f.Enforced/f.Reported, confidence))
 	}
-	if len(h.samples) < 3 || !h.flat(f, step{}) {
+	if len(h.recent()) < 3 || !h.flat(f, step{}) {
 		return finding{}, false
 	}
-	return f.multipleOf(h.first[0], f.divergence()/h.first[0]+1, unseen, 0.7)
+	spend := h.samples[0].reported
+	times := f.divergence()/spend + 1
+	return f.multipleOf(spend, times, unseen, f.unseenConfidence(times, 0.7))
 }
 
 // How far a ratio may lie from an integer.
@@ -102,8 +128,8 @@ func (f Facts) multipleOf(spend, times float64, within func(float64) float64, co
 // flat says that the divergence stayed as it is since a step, in two samples or more.
 func (h *History) flat(f Facts, since step) bool {
 	lowest, highest, n := math.Inf(1), math.Inf(-1), 0
-	for _, s := range h.samples {
-		if d := s.counter - s.reported; !math.IsNaN(d) && (since.at.IsZero() || s.at >= since.at.UnixMilli()) {
+	for _, s := range h.recent() {
+		if d := s.counter - s.reported; !math.IsNaN(d) && s.at >= h.ticks(since.at.time()) {
 			lowest, highest, n = min(lowest, d), max(highest, d), n+1
 		}
 	}

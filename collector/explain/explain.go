@@ -205,6 +205,14 @@ type Point struct {
 	Reported *float64  `json:"reported_usd"`
 	Counter  *float64  `json:"counter_usd"`
 	TTL      *float64  `json:"ttl_seconds"`
+
+	// What held then.
+	Cap       string     `json:"cap"`
+	MaxBudget *float64   `json:"max_budget_usd"`
+	ResetAt   *time.Time `json:"reset_at"`
+	Blocked   bool       `json:"blocked"`
+
+	LeftOut int `json:"left_out"` // so many readings between the one before and this one: in between both sides moved about in a straight line
 }
 
 // Explain explains an entity.
@@ -454,7 +462,10 @@ func refused(log []refusals.Refusal) []Refusal {
 func points(history []budget.Sample) []Point {
 	shown := make([]Point, 0, len(history))
 	for _, s := range history {
-		p := Point{At: s.At.UTC(), Reported: pointer(s.Reported), Counter: pointer(s.Counter)}
+		p := Point{
+			At: s.At.UTC(), Reported: pointer(s.Reported), Counter: pointer(s.Counter),
+			Cap: capState(s.Cap), MaxBudget: pointer(s.Cap.Exact()), ResetAt: moment(s.ResetAt), Blocked: s.Blocked, LeftOut: s.LeftOut,
+		}
 		if s.Counter.Known {
 			p.TTL = seconds(s.TTL)
 		}

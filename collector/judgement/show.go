@@ -47,6 +47,9 @@ func (j *Judge) show(t *Track, a assessment, now time.Time) {
 		e.Cause, e.Confidence, e.Evidence = cause.Classify(j.facts(t, a, now))
 	}
 	t.entity = e
+	if t.history != nil {
+		t.history.Holds(now, t.terms())
+	}
 }
 
 // facts is what the cause of a divergence is told from.

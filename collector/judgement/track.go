@@ -110,15 +110,29 @@ func (t *Track) Samples() []budget.Sample {
 	case t.history != nil:
 		return t.history.Samples()
 	case t.row != nil:
-		return cause.Begin(t.row, t.counter, false).Samples()
+		h := cause.Begin(t.row, t.counter, false)
+		h.Holds(t.row.ReadAt, t.terms())
+		return h.Samples()
 	}
 	return nil
+}
+
+// terms is what holds of the entity, as last read.
+func (t *Track) terms() budget.Terms {
+	return budget.Terms{Cap: t.entity.Cap, ResetAt: t.entity.ResetAt, Blocked: t.row.Blocked}
 }
 
 // remembering returns the history, begun with what was read before if there was none.
 func (t *Track) remembering(row *budget.Row, c budget.Counter) *cause.History {
 	if t.history == nil {
 		t.history = cause.Begin(row, c, false)
+		if since := t.firstAt; c.State != budget.CounterUnread {
+			if t.firstCountAt.After(since) {
+				since = t.firstCountAt
+			}
+			t.history.Stood(since)
+		}
+		t.history.Holds(row.ReadAt, budget.Terms{Cap: t.entity.Cap, ResetAt: t.entity.ResetAt, Blocked: row.Blocked})
 	}
 	return t.history
 }
