@@ -149,6 +149,7 @@ func goOn(c *casebook.Case, usd float64) {
 // saysTheSame records an entity once and judges that again. What it then must come to can differ from the case by
 // what only its fleet tells.
 func saysTheSame(t *testing.T, c *casebook.Case, entity int, fleetTells budget.Cause) {
+	t.Helper()
 	live := c.Replay()
 	asked := live.Entities[entity]
 	expected := c.Entities[entity].Expect.Verdict
