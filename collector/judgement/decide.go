@@ -8,14 +8,6 @@ import (
 )
 
 const (
-	// divergingFor is for how long a divergence must be in every reading to be called one. Where the counter rose by as
-	// much meanwhile it can be a request that takes about as long, and then spend on its way to the row: that is waited
-	// for, but not so long that a real divergence would be called later than after two minutes.
-	divergingFor    = 60 * time.Second
-	divergingAtMost = 90 * time.Second
-	// metFor is for how long an entity that was never seen well must be known before it is called diverging by a counter
-	// that moves and is too high: until then it is not known what reservations are usual for it.
-	metFor = 105 * time.Second
 	// pinnedFor is for how long a counter must stand at the cap, with the row standing still, for that to
 	// count as a lock rather than as reservations in flight.
 	pinnedFor = 10 * time.Minute
@@ -102,11 +94,11 @@ func (j *Judge) spendUntil(t *Track, a assessment) time.Time {
 	if a.suspect != budget.FalselyLocked || t.lasting || ahead >= spentAtOnce*a.cap.High {
 		return time.Time{}
 	}
-	until := time.Time{}
+	until, within := time.Time{}, max(j.unwrittenFor(), j.behindAtMost())
 	if t.motion != nil {
-		until = t.motion.madeUpUntil(ahead, j.unwrittenFor())
+		until = t.motion.madeUpUntil(ahead, within)
 	}
-	if met := t.firstAt.Add(j.unwrittenFor()); ahead <= spentBefore*a.cap.High && met.After(until) {
+	if met := t.firstAt.Add(within); ahead <= spentBefore*a.cap.High && met.After(until) {
 		until = met
 	}
 	return until
@@ -152,42 +144,6 @@ func (j *Judge) count(t *Track, a assessment, at time.Time) {
 	}
 	*duration += at.Sub(t.countedUntil)
 	t.countedUntil, *last = at, at
-}
-
-// liftFor is for how long what a counter rose by can be something else than a divergence.
-func (j *Judge) liftFor() time.Duration {
-	return min(max(divergingFor+j.params.WriteLag, j.unwrittenFor()), divergingAtMost)
-}
-
-// decideDivergence calls an entity diverging once the divergence was in every reading for long enough, or its
-// counter or row is such that no time could make it right.
-func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
-	switch {
-	case a.diverges && t.divergingSince.IsZero():
-		t.divergingSince = at
-	case !a.diverges && !a.unsure:
-		t.divergingSince = time.Time{}
-	}
-	// A rise that could have been spend until now, and was not, has been wrong from its first reading on.
-	if a.diverges && t.motion != nil {
-		if since := t.motion.wrongSince(a.tolerance.Value); !since.IsZero() && since.Before(t.divergingSince) {
-			t.divergingSince = since
-		}
-	}
-	if !j.entering {
-		return
-	}
-	enough := divergingFor
-	if a.lifted {
-		enough = j.liftFor()
-	}
-	t.seenWell = t.seenWell || a.agrees && t.counter.State == budget.CounterPresent
-	moves := t.motion != nil && len(t.motion.counter) > 0 && a.enforced.Value > t.row.Spend.Value
-	known := t.seenWell || !moves || at.Sub(t.firstAt) >= metFor
-	if a.diverges && a.close && known && at.Sub(t.divergingSince) >= enough {
-		t.lasting = true
-	}
-	t.odd = a.odd
 }
 
 // settleExpiredLock counts a suspected false lock whose counter expired before it could be confirmed, if the row,

@@ -88,11 +88,14 @@ func (j *Judge) unwrittenFor() time.Duration {
 
 // behindFor is by how long the row of an entity that goes on spending can be behind its counter. Of several workers each
 // brings its own part to the row: single spend can take longer.
-func (j *Judge) behindFor() time.Duration {
+func (j *Judge) behindFor() time.Duration { return min(j.behindAtMost(), j.unwrittenFor()) }
+
+// behindAtMost is by how long such a row can be behind, with what requests in flight have reserved.
+func (j *Judge) behindAtMost() time.Duration {
 	if !j.behind.measured.Known {
 		return j.unwrittenFor()
 	}
-	return max(j.writeLag(), min(j.behind.measured.Value+j.params.CounterInterval, j.unwrittenFor()))
+	return max(j.writeLag(), min(j.behind.measured.Value+j.params.CounterInterval, divergingAtMost))
 }
 
 // Row takes in a reading of the entity's row and judges it with the counter last read. A row older than the
@@ -114,6 +117,9 @@ func (j *Judge) Row(t *Track, r *budget.Row) {
 			if d := t.motion.behind(before.Spend.Value, t.counter.Value, before.ReadAt); d.Known {
 				j.behind.add(d.Value)
 			}
+		}
+		if t.broughtUp(before, r) {
+			t.divergingSince = time.Time{}
 		}
 		if t.motion != nil || before.Spend != r.Spend {
 			t.moving().rowMoved(before, r, j.unwrittenFor())

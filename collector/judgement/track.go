@@ -35,6 +35,8 @@ type Track struct {
 	bypassedLast time.Time
 
 	divergingSince time.Time // first of the unbroken readings that diverge
+	tooHigh        bool      // the counter is, in them
+	plainSince     time.Time // first of the unbroken readings in which that is plain
 	lasting        bool      // they have done so for long enough
 	odd            bool      // immortal or negative
 	everJudged     bool

@@ -1,6 +1,9 @@
 package judgement_test
 
 import (
+	"fmt"
+	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -143,6 +146,37 @@ func TestExhaustedIsNotFalselyLocked(t *testing.T) {
 			f.healthy()
 			f.accusesNobody()
 			f.run(24 * time.Hour)
+		})
+	}
+}
+
+// TestHealthyFleetsAtRandom has fleets of keys of any price, pace, burst, size of reservation and length of requests.
+func TestHealthyFleetsAtRandom(t *testing.T) {
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewPCG(seed, 10))
+			f := newFleet(t, simulator.Options{
+				Release: []string{"1.84.0", "1.90.7", "1.101.6", "1.109.1"}[r.IntN(4)], Workers: 1 + r.IntN(8), Seed: seed,
+				FlushInterval: []time.Duration{10 * time.Second, 28 * time.Second, 55 * time.Second}[r.IntN(3)],
+			})
+			between := func(a, b float64) float64 { return a * math.Pow(b/a, r.Float64()) }
+			seconds := func(a, b float64) time.Duration { return time.Duration(between(a, b) * float64(time.Second)) }
+			f.team(simulator.Team{ID: "team", MaxBudget: new(50_000.0)})
+			for i := range 12 {
+				cost := between(0.001, 1)
+				p := pattern{
+					busy: seconds(30, 20_000), idle: seconds(30, 20_000), every: seconds(2, 120), burst: 1 + r.IntN(6),
+					cost: cost, estimate: cost * between(1, 8), takes: seconds(1, 30),
+				}
+				limit := max(between(50, 100_000)*cost, 20*float64(p.burst)*p.estimate)
+				f.sends(f.key(simulator.Key{
+					Raw: fmt.Sprint("sk-", i), MaxBudget: &limit, TeamID: []string{"", "team"}[r.IntN(2)],
+					BudgetDuration: []string{"1h", "1d", "7d"}[r.IntN(3)], ResetAt: f.began.Add(time.Hour),
+				}), p)
+			}
+			f.accusesNobody()
+			f.run(4 * time.Hour)
 		})
 	}
 }

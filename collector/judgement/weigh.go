@@ -11,7 +11,9 @@ import (
 type assessment struct {
 	cap       budget.Cap
 	enforced  budget.Optional[float64]
-	tolerance budget.Optional[float64]
+	tolerance budget.Optional[float64] // USD
+	called    budget.Optional[float64] // USD, the divergence beyond which an entity is called diverging if it lasts
+	kept      budget.Optional[float64] // USD, the divergence beyond which it stays diverging
 
 	judged   bool // it may be judged at all, and both spends are known
 	agrees   bool // counter and row are within the tolerance of each other, as far as there is a counter
@@ -24,6 +26,7 @@ type assessment struct {
 	locked   bool // falsely locked by the readings as they are
 	bypassed bool
 	diverges bool
+	plain    bool // the divergence is more than rows that are far behind can explain
 	unsure   bool // it does not diverge, and might had the two been read at the same time
 	lifted   bool // by no more than the counter rose, or came back with, in the time that spend can take to the row
 
@@ -54,19 +57,23 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 	}
 
 	gap := t.readingGap()
-	burn, unwritten, lifted := 0.0, 0.0, 0.0
+	burn, rowRate, unwritten, lifted := 0.0, 0.0, 0.0, 0.0
 	if t.motion != nil {
-		burn = t.motion.burnRate(now)
-		unwritten = t.motion.unwritten(now, j.behindFor())
+		burn, rowRate = t.motion.burnRate(now), t.motion.rowRate(now)
 		lifted = t.motion.lifted(now, j.liftFor())
 	}
 	tolerance := j.params.ToleranceUSD + burn*(lag+gap).Seconds()
-	patience := 0.0
+	patience, utmost := 0.0, 0.0          // for rows that are far behind
 	if a.enforced.Value > r.Spend.Value { // reservations and spend on its way make the counter too high, never too low
+		if t.motion != nil {
+			unwritten = t.motion.unwritten(now, j.behindFor())
+		}
 		tolerance += j.usualReservations(t, now)
-		patience = burn * (j.behindFor() - lag).Seconds() // for the slowest flush
+		patience = burn * (j.behindFor() - lag).Seconds()
+		utmost = max(patience, rowRate*(j.behindAtMost()-lag).Seconds())
 	}
 	a.tolerance = budget.Some(tolerance)
+	a.called, a.kept = budget.Some(max(tolerance+utmost, unwritten)), budget.Some(max(tolerance+patience, unwritten))
 	a.agrees = c.State == budget.CounterAbsent || c.State == budget.CounterPresent && math.Abs(c.Value-r.Spend.Value) <= tolerance
 	a.judged = !r.Blocked && !r.Throttled && !(r.Expires.Known && !now.Before(r.Expires.Value))
 	a.close = gap <= j.params.CounterInterval
@@ -89,6 +96,7 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 	}
 	notable := math.Abs(enforced-reported) > j.params.ToleranceRatio*max(math.Abs(enforced), math.Abs(reported))
 	a.diverges = notable && exceeds(reported, tolerance+patience)
+	a.plain = notable && math.Abs(enforced-reported) > tolerance+utmost
 	a.unsure = notable && !a.diverges && exceeds(reported, tolerance+patience-burn*gap.Seconds())
 	a.lifted = enforced > reported && enforced-reported <= lifted
 	if a.cap.State != budget.CapKnown || a.cap.BlocksByIntent() {

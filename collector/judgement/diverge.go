@@ -1,0 +1,78 @@
+package judgement
+
+import (
+	"time"
+
+	"litellm_budget_exporter/collector/budget"
+)
+
+const (
+	// divergingFor is for how long a divergence must be in every reading to be called one. Where the counter rose by as
+	// much meanwhile it can be a request that takes about as long, and then spend on its way to the row: that is waited
+	// for, but not so long that a real divergence would be called later than after two minutes.
+	divergingFor    = 60 * time.Second
+	divergingAtMost = 90 * time.Second
+	// metFor is for how long an entity that was never seen well must be known before it is called diverging by a counter
+	// that moves and is too high: until then it is not known what reservations are usual for it.
+	metFor = 105 * time.Second
+)
+
+// liftFor is for how long what a counter rose by can be something else than a divergence.
+func (j *Judge) liftFor() time.Duration {
+	return min(max(divergingFor+j.params.WriteLag, j.unwrittenFor()), divergingAtMost)
+}
+
+// decideDivergence calls an entity diverging once the divergence was in every reading for long enough and is plain, or its
+// counter or row is such that no time could make it right.
+func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
+	tooHigh := a.enforced.Value > t.row.Spend.Value
+	switch {
+	case a.diverges && (t.divergingSince.IsZero() || tooHigh != t.tooHigh): // the other way round it is another one
+		t.divergingSince, t.tooHigh = at, tooHigh
+	case !a.diverges && !a.unsure:
+		t.divergingSince = time.Time{}
+	}
+	// A rise that could have been spend until now, and was not, has been wrong from its first reading on.
+	if a.diverges && t.motion != nil {
+		if since := t.motion.wrongSince(a.tolerance.Value); !since.IsZero() && since.Before(t.divergingSince) {
+			t.divergingSince = since
+		}
+	}
+	// A counter read long after its row is ahead of it by what was spent meanwhile.
+	fair := !tooHigh || t.counter.ReadAt.Sub(t.row.ReadAt) <= j.params.CounterInterval/4
+	switch {
+	case !a.plain:
+		t.plainSince = time.Time{}
+	case fair && t.plainSince.IsZero():
+		t.plainSince = at
+	}
+	if !j.entering {
+		return
+	}
+	t.seenWell = t.seenWell || a.agrees && t.counter.State == budget.CounterPresent
+	if a.diverges && a.plain && fair && a.close && j.lastsLongEnough(t, a, at) {
+		t.lasting = true
+	}
+	t.odd = a.odd
+}
+
+// lastsLongEnough says that the divergence was in every reading for so long that it is none that ends by itself.
+func (j *Judge) lastsLongEnough(t *Track, a assessment, at time.Time) bool {
+	enough := divergingFor
+	if a.lifted {
+		enough = j.liftFor()
+	}
+	moves := t.motion != nil && len(t.motion.counter) > 0 && t.tooHigh
+	known := t.seenWell || !moves || at.Sub(t.firstAt) >= metFor
+	return known && at.Sub(t.divergingSince) >= enough && at.Sub(t.plainSince) >= j.params.CounterInterval
+}
+
+// broughtUp says that a row that stood still while its counter was too high has risen to more than the counter was as that
+// began: it was spend on its way, and what the counter is ahead by now came later.
+func (t *Track) broughtUp(before, now *budget.Row) bool {
+	if t.motion == nil || t.divergingSince.IsZero() || !t.tooHigh || !reportedRose(before, now) || t.motion.rowStoodUntil.After(t.divergingSince) {
+		return false
+	}
+	behind := t.motion.behind(now.Spend.Value, t.counter.Value, now.ReadAt)
+	return behind.Known && now.ReadAt.Add(-behind.Value).After(t.divergingSince)
+}
