@@ -47,6 +47,11 @@ func TestExplainPage(t *testing.T) {
 	failing.Entities = nil
 	failing.Sources[budget.LiteLLM] = budget.SourceState{Problem: "connection refused"}
 
+	stalled := incidents()
+	stalled.Sources[budget.Redis] = up(0)
+	stalled.FleetCauses = map[budget.FleetCause]bool{budget.FlushStalled: true}
+	stalled.FleetEvidence = map[budget.FleetCause][]budget.Evidence{budget.FlushStalled: {{Name: "rows_unmoved_seconds", Value: 240}}}
+
 	for name, c := range map[string]struct {
 		snapshot *budget.Snapshot
 		id       string
@@ -55,6 +60,7 @@ func TestExplainPage(t *testing.T) {
 		"locked":       {s, locked.ID.Value, 200},
 		"bypassed":     {s, s.Entities[budget.Team][0].ID.Value, 200},
 		"unexplained":  {s, s.Entities[budget.Key][0].ID.Value, 200},
+		"stalled":      {stalled, stalled.Entities[budget.Key][0].ID.Value, 200},
 		"twins":        {s, "twin <b>", 409},
 		"stranger":     {s, "nobody", 404},
 		"down":         {failing, "nobody", 503},

@@ -34,11 +34,12 @@ type Snapshot struct {
 	Fleets map[Scope]Fleet
 
 	LastFullSweep Optional[time.Time]
-	WriteLag      Optional[time.Duration] // as measured
-	BufferLengths map[string]int64        // elements by list name without namespace, once seen
-	FleetCauses   map[FleetCause]bool     // those that could be judged
-	Refusals      map[Scope]RefusalCounts // since start, every scope that LiteLLM's refusals name; nil until they were read
-	CounterNames  string                  // "bare" or "prefixed", "" while not known: the form of counter names in use
+	WriteLag      Optional[time.Duration]   // as measured
+	BufferLengths map[string]int64          // elements by list name without namespace, once seen
+	FleetCauses   map[FleetCause]bool       // those that could be judged
+	FleetEvidence map[FleetCause][]Evidence // numbers that speak for those that hold
+	Refusals      map[Scope]RefusalCounts   // since start, every scope that LiteLLM's refusals name; nil until they were read
+	CounterNames  string                    // "bare" or "prefixed", "" while not known: the form of counter names in use
 
 	// UnnamedRefusals are those, since start, in words that do not tell whose budget it was. Known as Refusals are; where
 	// LiteLLM is asked only what it refuses of those that are falsely locked, from the start.

@@ -24,7 +24,7 @@ func (r *Replay) Explain(asked *Replayed, step Step) *explain.Explanation {
 		Snapshot: &budget.Snapshot{
 			At: Start.Add(step.At), Release: r.Release, CounterNames: "prefixed",
 			Sources:     map[budget.Source]budget.SourceState{budget.LiteLLM: {Up: true}, budget.Redis: {Up: true}},
-			FleetCauses: step.Fleet,
+			FleetCauses: step.Fleet, FleetEvidence: step.FleetEvidence,
 		},
 		Deployment: explain.Deployment{
 			LiteLLMURL: "https://litellm.example.com",

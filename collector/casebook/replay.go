@@ -50,6 +50,8 @@ type Step struct {
 	Row     *budget.Row
 	History []budget.Sample
 	Fleet   map[budget.FleetCause]bool // what holds of the whole fleet, by what was read up to now
+
+	FleetEvidence map[budget.FleetCause][]budget.Evidence // for what holds of it
 }
 
 // Seen is one reading of an entity as it goes to the judge: of its row, of its counters, or of both, the row first.
@@ -97,7 +99,10 @@ func (c *Case) ReplayThrough(world func(Seen) Seen) *Replay {
 		for cause, holds := range held {
 			r.Told[cause] = r.Told[cause] || holds
 		}
-		e.of.Steps[len(e.of.Steps)-1].Fleet = held
+		step := &e.of.Steps[len(e.of.Steps)-1]
+		step.Fleet, step.FleetEvidence = held, map[budget.FleetCause][]budget.Evidence{
+			budget.FlushStalled: j.FlushEvidence(r.End), budget.NoSharedCounters: fleet.watch.Evidence(r.End),
+		}
 	}
 	return r
 }

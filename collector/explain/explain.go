@@ -86,6 +86,7 @@ type Explanation struct {
 	Problems []string     `json:"problems"` // what keeps the explanation from being whole
 
 	FleetCauses []budget.FleetCause `json:"fleet_causes"` // what is wrong with the whole fleet
+	Fleet       []Fleet             `json:"fleet"`        // the same, explained; null where the fleet was not looked at
 	Credentials string              `json:"credentials"`  // where the commands take theirs from
 	Read        Read                `json:"reading"`
 }
@@ -243,6 +244,7 @@ func Explain(in Input) *Explanation {
 		}
 	}
 	own := subject{in, in.Asked}
+	x.Fleet = own.fleet()
 	budgets := []*Budget{own.budget()}
 	windows := own.windows()
 	if in.Team != nil {
@@ -306,8 +308,7 @@ func problems(x *Explanation, s *budget.Snapshot) []string {
 			"LiteLLM has no Redis for its counters. What each proxy keeps in its own memory cannot be seen.")
 	}
 	if s.FleetCauses[budget.FlushStalled] {
-		found = append(found, "LiteLLM's writing of spend to its database is stalled: every row is behind. See to its database "+
-			"and the lock cronjob_lock:db_spend_update_job before anything else.")
+		found = append(found, "LiteLLM's writing of spend to its database is stalled: every row is behind. Mend that before anything else.")
 	}
 	return found
 }
@@ -366,6 +367,9 @@ func (s subject) budget() *Budget {
 		Normal:            s.normal(),
 		Remedies:          []Remedy{},
 		History:           points(s.History),
+	}
+	if s.countedElsewhere() { // that there is no counter here says nothing
+		b.Enforced, b.Divergence = nil, nil
 	}
 	if r := s.Row; r != nil {
 		b.Blocked, b.Throttled, b.ExpiresAt = &r.Blocked, &r.Throttled, moment(r.Expires)

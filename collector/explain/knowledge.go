@@ -231,27 +231,34 @@ func (s subject) candidates(can string) string {
 
 // Sure says in words how sure a cause is.
 func (c *Cause) Sure() string {
-	percent := strconv.Itoa(int(math.Round(100*c.Confidence))) + " %"
-	switch {
-	case c.Name == budget.Unexplained:
+	if c.Name == budget.Unexplained {
 		return ""
-	case c.Confidence >= 0.9:
+	}
+	return sure(c.Confidence)
+}
+
+func sure(confidence float64) string {
+	percent := strconv.Itoa(int(math.Round(100*confidence))) + " %"
+	switch {
+	case confidence >= 0.9:
 		return "almost certain, " + percent
-	case c.Confidence >= 0.7:
+	case confidence >= 0.7:
 		return "likely, " + percent
-	case c.Confidence > 0.5:
+	case confidence > 0.5:
 		return "more likely than not, " + percent
-	case c.Confidence == 0.5:
+	case confidence == 0.5:
 		return "as likely as not, " + percent
 	}
 	return "a guess, " + percent
 }
 
 // Numbers writes the evidence for a person.
-func (c *Cause) Numbers() string {
+func (c *Cause) Numbers() string { return numbers(c.Evidence) }
+
+func numbers(evidence map[string]float64) string {
 	var texts []string
-	for _, name := range slices.Sorted(maps.Keys(c.Evidence)) {
-		v := c.Evidence[name]
+	for _, name := range slices.Sorted(maps.Keys(evidence)) {
+		v := evidence[name]
 		switch since, isSince := strings.CutPrefix(name, "seconds_since_"); {
 		case isSince:
 			texts = append(texts, words(since)+" "+length(v)+" ago")

@@ -36,6 +36,9 @@ func (x *Explanation) WriteText(w io.Writer) error {
 		t.line("")
 		t.paragraph("Commands: ", x.Credentials)
 	}
+	for _, f := range x.Fleet {
+		t.fleet(f)
+	}
 	for _, b := range x.Budgets {
 		t.budget(x, b)
 	}
@@ -196,18 +199,43 @@ func (t *text) budget(x *Explanation, b *Budget) {
 		return
 	}
 	if b.Cause != nil || b.Outcome == Refused || b == x.Budgets[0] {
-		t.line("")
-		t.line("  Look for yourself; this changes nothing:")
-		for _, c := range b.Look {
-			t.line("    %s", c)
-		}
+		t.look(b.Look)
 	}
-	if len(b.Remedies) == 0 {
+	t.remedies(b.Remedies)
+}
+
+// fleet writes what there is to say about a cause of the whole fleet.
+func (t *text) fleet(f Fleet) {
+	t.line("")
+	t.paragraph("", fmt.Sprintf("The whole fleet: %s (%s). %s", f.Name, f.Sure(), f.Text))
+	t.line("")
+	if numbers := f.Numbers(); numbers != "" {
+		t.paragraph("  Evidence: ", numbers+".")
+	}
+	t.paragraph("  Releases: ", f.Releases+".")
+	t.paragraph("  Issues: ", "BerriAI/litellm "+list(f.IssueNames())+".")
+	if len(f.Look) > 0 {
+		t.look(f.Look)
+	}
+	t.remedies(f.Remedies)
+}
+
+// look writes commands that change nothing.
+func (t *text) look(commands []string) {
+	t.line("")
+	t.line("  Look for yourself; this changes nothing:")
+	for _, c := range commands {
+		t.line("    %s", c)
+	}
+}
+
+func (t *text) remedies(remedies []Remedy) {
+	if len(remedies) == 0 {
 		return
 	}
 	t.line("")
 	t.line("  What can be done. Nothing of this was run, and the exporter's own credentials may only read:")
-	for i, r := range b.Remedies {
+	for i, r := range remedies {
 		t.remedy(strconv.Itoa(i+1), r)
 	}
 }
@@ -266,9 +294,11 @@ func shortened(id string) string {
 }
 
 // IssueNames are the numbers of the issues as people write them.
-func (c *Cause) IssueNames() []string {
-	names := make([]string, len(c.Issues))
-	for i, n := range c.Issues {
+func (c *Cause) IssueNames() []string { return issueNames(c.Issues) }
+
+func issueNames(issues []int) []string {
+	names := make([]string, len(issues))
+	for i, n := range issues {
 		names[i] = "#" + strconv.Itoa(n)
 	}
 	return names

@@ -65,3 +65,11 @@ func (f *flush) stalled(now time.Time, unwrittenFor time.Duration) bool {
 	least := max(shortestStall, unwrittenFor)
 	return f.suspected() && now.Sub(f.since) >= least && f.unmoved.Sub(f.since) >= least
 }
+
+// evidence is what tells of a standstill.
+func (f *flush) evidence(now time.Time) []budget.Evidence {
+	return []budget.Evidence{
+		{Name: "rows_unmoved_seconds", Value: now.Sub(f.since).Seconds()},
+		{Name: "spending_entities", Value: float64(f.spenders)},
+	}
+}

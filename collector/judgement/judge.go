@@ -71,6 +71,9 @@ func (j *Judge) WriteLag() budget.Optional[time.Duration] { return j.lag.measure
 // FlushStalled says that LiteLLM does not bring spend to the database: rows stand still while counters rise.
 func (j *Judge) FlushStalled(now time.Time) bool { return j.flush.stalled(now, j.unwrittenFor()) }
 
+// FlushEvidence is the numbers that speak for a stalled flush, while it is.
+func (j *Judge) FlushEvidence(now time.Time) []budget.Evidence { return j.flush.evidence(now) }
+
 // writeLag is the write lag in force: as measured, but never less than assumed.
 func (j *Judge) writeLag() time.Duration {
 	return max(j.params.WriteLag, j.lag.measured.Value)

@@ -14,6 +14,7 @@ func TestFlushStalled(t *testing.T) {
 			r.api.key(n, 1, 1000)
 			r.redis.hold(counterOfKey(hash(n)), 1)
 		}
+		r.redis.buffers["litellm_spend_update_buffer"] = 7
 	}, func(r *rig) {
 		stalled := func() (holds, shown bool) {
 			holds, shown = r.Snapshot().FleetCauses[budget.FlushStalled]
@@ -40,8 +41,15 @@ func TestFlushStalled(t *testing.T) {
 		if holds, _ := stalled(); !holds {
 			t.Error("no row has moved for five minutes")
 		}
+		evidence := map[string]float64{}
+		for _, v := range r.Snapshot().FleetEvidence[budget.FlushStalled] {
+			evidence[v.Name] = v.Value
+		}
+		if unmoved := evidence["rows_unmoved_seconds"]; unmoved < 240 || unmoved > 330 || evidence["spending_entities"] != 3 || evidence["buffer_elements"] != 7 {
+			t.Errorf("evidence: %v", evidence)
+		}
 		spend(time.Minute, true)
-		if holds, _ := stalled(); holds {
+		if holds, _ := stalled(); holds || len(r.Snapshot().FleetEvidence) != 0 {
 			t.Error("rows follow again")
 		}
 		id := budget.ID{Scope: budget.Key, Value: hash(1)}

@@ -73,8 +73,27 @@ func (p *Poller) view(now time.Time) (*budget.Snapshot, time.Time) {
 			budget.NoSharedCounters: p.sharing.Missing(p.options.Judge.ToleranceUSD),
 			budget.FlushStalled:     p.judge.FlushStalled(now),
 		}
+		s.FleetEvidence = p.fleetEvidence(s.FleetCauses, now)
 	}
 	return s, valid
+}
+
+// spendBuffer is the list that holds spend on its way to the database, where LiteLLM keeps one in Redis.
+const spendBuffer = "litellm_spend_update_buffer"
+
+// fleetEvidence is the numbers that speak for the causes that hold.
+func (p *Poller) fleetEvidence(causes map[budget.FleetCause]bool, now time.Time) map[budget.FleetCause][]budget.Evidence {
+	found := map[budget.FleetCause][]budget.Evidence{}
+	if causes[budget.NoSharedCounters] {
+		found[budget.NoSharedCounters] = p.sharing.Evidence(now)
+	}
+	if causes[budget.FlushStalled] {
+		found[budget.FlushStalled] = p.judge.FlushEvidence(now)
+		if n, seen := p.buffers[spendBuffer]; seen {
+			found[budget.FlushStalled] = append(found[budget.FlushStalled], budget.Evidence{Name: "buffer_elements", Value: float64(n)})
+		}
+	}
+	return found
 }
 
 // History is how both sides of an entity moved lately, oldest first: at most as far back as a cause is told from. It

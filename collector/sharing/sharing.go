@@ -64,10 +64,19 @@ func (s *Watch) Row(before, now *budget.Row) {
 func (s *Watch) Counted() bool { return s.counted }
 
 // Missing says whether spend rose lately by more than a floor in USD, without a counter that showed it.
-func (s *Watch) Missing(floor float64) bool {
-	sum := 0.0
+func (s *Watch) Missing(floor float64) bool { return s.unseenUSD() > floor }
+
+func (s *Watch) unseenUSD() (sum float64) {
 	for _, u := range s.unseen {
 		sum += u.usd
 	}
-	return sum > floor
+	return sum
+}
+
+// Evidence is the numbers that speak for missing counters, while they are.
+func (s *Watch) Evidence(now time.Time) []budget.Evidence {
+	return []budget.Evidence{
+		{Name: "no_counter_seconds", Value: now.Sub(s.emptySince).Seconds()},
+		{Name: "unseen_spend_usd", Value: s.unseenUSD()},
+	}
 }

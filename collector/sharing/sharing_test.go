@@ -1,6 +1,7 @@
 package sharing
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -34,6 +35,12 @@ func TestRiseCountsAsUnseenOnlyIfItsCounterWouldHaveBeenSeen(t *testing.T) {
 			s.Row(c.before, c.now)
 			if got := s.Missing(0.01); got != c.missing {
 				t.Errorf("missing: %v, want %v", got, c.missing)
+			}
+			if c.missing {
+				want := []budget.Evidence{{Name: "no_counter_seconds", Value: 155}, {Name: "unseen_spend_usd", Value: 1}}
+				if got := s.Evidence(at(260)); !slices.Equal(got, want) {
+					t.Errorf("evidence %v, want %v", got, want)
+				}
 			}
 			s.Cycle(at(270), true, true)
 			if s.Missing(0.01) {
