@@ -71,7 +71,10 @@ func (t teller) entity(s *budget.Snapshot, id budget.ID) *explain.Entity {
 	for _, e := range s.Entities[id.Scope] {
 		if e.ID == id {
 			standing, _ := t.poller.Standing(id)
-			return &explain.Entity{Entity: e, Row: standing.Row, History: t.poller.History(id), Refusals: t.poller.Refusals(id)}
+			return &explain.Entity{
+				Entity: e, Row: standing.Row, History: t.poller.History(id),
+				Refusals: t.poller.Refusals(id), RefusalsReadAt: t.poller.RefusalsReadAt(id),
+			}
 		}
 	}
 	return nil

@@ -34,7 +34,8 @@ type Entity struct {
 	Row     *budget.Row     // as last read; nil if that is not known
 	History []budget.Sample // both sides lately, oldest first
 
-	Refusals []refusals.Refusal // of its last requests, the newest first; none where LiteLLM's log is not read
+	Refusals       []refusals.Refusal         // of its last requests, the newest first; none where LiteLLM's log is not read
+	RefusalsReadAt budget.Optional[time.Time] // when that log was last read for them
 }
 
 // Reading is how often both sides are read, and what is taken for normal.
@@ -70,20 +71,21 @@ const (
 // Explanation is everything about one key or team. Its JSON form is the answer of /explain and of explain --output json;
 // null is unknown. Amounts are US dollars, times are RFC 3339 in UTC.
 type Explanation struct {
-	At       time.Time    `json:"at"`
-	LiteLLM  LiteLLM      `json:"litellm"`
-	Scope    budget.Scope `json:"scope"`
-	ID       string       `json:"id"` // SHA-256 of a key in lower-case hex, or a team id
-	Alias    Name         `json:"alias"`
-	Team     Name         `json:"team"` // of a key: its team's id
-	TeamName Name         `json:"team_alias"`
-	Verdict  Name         `json:"verdict"` // the worst of the budgets: falsely_locked, bypassed, diverging, ok
-	Summary  string       `json:"summary"` // in one or two sentences
-	Next     NextRequest  `json:"next_request"`
-	Budgets  []*Budget    `json:"budgets"`  // that can block it, as far as they are read; its own first
-	NotRead  []string     `json:"not_read"` // scopes of further budgets that can refuse the next request
-	Refusals []Refusal    `json:"refusals"` // of its last requests, as LiteLLM logged them; the newest first
-	Problems []string     `json:"problems"` // what keeps the explanation from being whole
+	At             time.Time    `json:"at"`
+	LiteLLM        LiteLLM      `json:"litellm"`
+	Scope          budget.Scope `json:"scope"`
+	ID             string       `json:"id"` // SHA-256 of a key in lower-case hex, or a team id
+	Alias          Name         `json:"alias"`
+	Team           Name         `json:"team"` // of a key: its team's id
+	TeamName       Name         `json:"team_alias"`
+	Verdict        Name         `json:"verdict"` // the worst of the budgets: falsely_locked, bypassed, diverging, ok
+	Summary        string       `json:"summary"` // in one or two sentences
+	Next           NextRequest  `json:"next_request"`
+	Budgets        []*Budget    `json:"budgets"`          // that can block it, as far as they are read; its own first
+	NotRead        []string     `json:"not_read"`         // scopes of further budgets that can refuse the next request
+	Refusals       []Refusal    `json:"refusals"`         // of its last requests, as LiteLLM logged them; the newest first
+	RefusalsReadAt *time.Time   `json:"refusals_read_at"` // when that log was last read for them; null where it was not
+	Problems       []string     `json:"problems"`         // what keeps the explanation from being whole
 
 	FleetCauses []budget.FleetCause `json:"fleet_causes"` // what is wrong with the whole fleet
 	Fleet       []Fleet             `json:"fleet"`        // the same, explained; null where the fleet was not looked at
@@ -221,15 +223,16 @@ func Explain(in Input) *Explanation {
 	e := in.Asked.Entity
 	s := in.Snapshot
 	x := &Explanation{
-		At:       s.At.UTC(),
-		LiteLLM:  LiteLLM{Name(s.Release.Version), s.Release.Assumed},
-		Scope:    e.ID.Scope,
-		ID:       e.ID.Value,
-		Alias:    Name(e.Names.Alias),
-		Team:     Name(e.Names.TeamID),
-		TeamName: Name(e.Names.TeamAlias),
-		NotRead:  notRead(e, in.Team != nil),
-		Refusals: refused(in.Asked.Refusals),
+		At:             s.At.UTC(),
+		LiteLLM:        LiteLLM{Name(s.Release.Version), s.Release.Assumed},
+		Scope:          e.ID.Scope,
+		ID:             e.ID.Value,
+		Alias:          Name(e.Names.Alias),
+		Team:           Name(e.Names.TeamID),
+		TeamName:       Name(e.Names.TeamAlias),
+		NotRead:        notRead(e, in.Team != nil),
+		Refusals:       refused(in.Asked.Refusals),
+		RefusalsReadAt: moment(in.Asked.RefusalsReadAt),
 
 		FleetCauses: []budget.FleetCause{},
 		Credentials: in.Deployment.credentials(),

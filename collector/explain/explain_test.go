@@ -92,8 +92,8 @@ var stories = map[string]func() Input{
 		return Input{
 			Snapshot: snapshot("1.84.0"), Deployment: deployment,
 			Asked: Entity{Entity: locked(), Row: &budget.Row{ID: locked().ID, MaxBudget: budget.Some(10.0)}, History: history(), Refusals: []refusals.Refusal{
-				{At: now.Add(-4 * time.Second), Scope: budget.Key, ID: hash, Own: true, Enforced: budget.Some(10.607), Cap: budget.Some(10.0)},
-			}},
+				{At: now.Add(-40 * time.Second), Scope: budget.Key, ID: hash, Own: true, Enforced: budget.Some(10.607), Cap: budget.Some(10.0)},
+			}, RefusalsReadAt: budget.Some(now.Add(-25 * time.Second))},
 			Team: &Entity{Entity: team},
 		}
 	},
@@ -110,7 +110,7 @@ var stories = map[string]func() Input{
 			budget.Evidence{Name: "reported_before_reset_usd", Value: 49.9}, budget.Evidence{Name: "seconds_since_reset", Value: 61})
 		e.ResetAt = budget.Some(now.AddDate(0, 1, 0))
 		s := snapshot("1.97.0")
-		return Input{Snapshot: s, Deployment: deployment, Asked: Entity{Entity: e, Row: &budget.Row{ID: e.ID}}}
+		return Input{Snapshot: s, Deployment: deployment, Asked: Entity{Entity: e, Row: &budget.Row{ID: e.ID}, RefusalsReadAt: budget.Some(now.Add(-5 * time.Second))}}
 	},
 	"unexplained": func() Input {
 		e := accused(entity(budget.Key, hash, "", capOf(10), 3, 4.7), budget.Diverging, budget.Unexplained, 0, budget.Evidence{Name: "divergence_usd", Value: 1.7})

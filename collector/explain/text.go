@@ -46,7 +46,10 @@ func (x *Explanation) WriteText(w io.Writer) error {
 	for _, r := range x.Refusals {
 		t.paragraph("", "In LiteLLM's log: "+r.Text())
 	}
-	if len(x.Refusals) > 0 {
+	if read := x.LogText(); read != "" {
+		t.paragraph("", read)
+	}
+	if len(x.Refusals) > 0 || x.RefusalsReadAt != nil {
 		t.line("")
 	}
 	t.paragraph("", "Not read, and able to refuse the next request as well: budgets of "+list(spaced(x.NotRead))+".")
@@ -258,6 +261,18 @@ func (t *text) cause(x *Explanation, b *Budget) {
 	if len(c.Issues) > 0 {
 		t.paragraph("  Issues: ", "BerriAI/litellm "+list(c.IssueNames())+".")
 	}
+}
+
+// LogText tells when LiteLLM's log of failed requests was last read for the entity, so that old refusals are not taken
+// for the last that there were; "" where that is not known.
+func (x *Explanation) LogText() string {
+	switch {
+	case x.RefusalsReadAt == nil:
+		return ""
+	case len(x.Refusals) == 0:
+		return "No refused request of it was seen in LiteLLM's log, last read at " + clock(*x.RefusalsReadAt) + "."
+	}
+	return "LiteLLM's log was last read at " + clock(*x.RefusalsReadAt) + "."
 }
 
 // Text tells a refusal in a sentence.
