@@ -654,6 +654,24 @@ func TestRefusalsOfALockThatWereRight(t *testing.T) {
 	}
 }
 
+// Where all are read, those of a lock are counted among them, whoever reads them first.
+func TestRefusalsOfALockAreCountedWhereAllAreRead(t *testing.T) {
+	run(t, func(r *rig) {
+		r.options.Refusals = refusals.On
+		r.api.key(1, 3.536, 10)
+	}, func(r *rig) {
+		r.settle()
+		r.redis.hold(counterOfKey(hash(1)), 10.607)
+		for range 30 {
+			r.api.refusesKey(hash(1), 10.607)
+			r.wait(2 * time.Second)
+		}
+		if got := r.counted(30); got != (budget.RefusalCounts{BelowCap: 30}) {
+			t.Errorf("counted %+v", got)
+		}
+	})
+}
+
 // A refusal in unknown words is counted with a Redis as well, once, though it is read again and again, and of two.
 func TestWordsThatAreNotKnownAreCounted(t *testing.T) {
 	for name, mode := range map[string]refusals.Mode{"of those that are locked": refusals.Auto, "all": refusals.On} {
