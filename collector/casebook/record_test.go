@@ -91,10 +91,13 @@ func TestOneRecordingSaysTheSame(t *testing.T) {
 	}
 }
 
-// TestOneRecordingSaysTheSameLongAfter has what lasts to the end of a case last for 40 minutes more, with and without
-// traffic, before it is recorded.
+// TestOneRecordingSaysTheSameLongAfter has what lasts to the end of a case last for 20 minutes more, with and without
+// traffic, and read often, before it is recorded.
 func TestOneRecordingSaysTheSameLongAfter(t *testing.T) {
-	for traffic, usd := range map[string]float64{"steady": 0, "with traffic": 0.002} {
+	for how, on := range map[string]struct {
+		every time.Duration
+		usd   float64
+	}{"steady": {15 * time.Second, 0}, "with traffic": {15 * time.Second, 0.002}, "read often": {5 * time.Second, 0.001}} {
 		all := cases(t)
 		for _, name := range slices.Sorted(maps.Keys(all)) {
 			c := all[name]
@@ -102,9 +105,9 @@ func TestOneRecordingSaysTheSameLongAfter(t *testing.T) {
 			if !lasts {
 				continue
 			}
-			goOn(c, usd)
+			goOn(c, on.every, on.usd)
 			for i, e := range c.Entities {
-				t.Run(traffic+" "+name+" "+e.ID, func(t *testing.T) {
+				t.Run(how+" "+name+" "+e.ID, func(t *testing.T) {
 					saysTheSame(t, c, i, fleetTells[name+" "+e.ID])
 				})
 			}
@@ -112,8 +115,8 @@ func TestOneRecordingSaysTheSameLongAfter(t *testing.T) {
 	}
 }
 
-// goOn lets a case go on for 40 minutes in which both sides of all entities rise by as much in every reading.
-func goOn(c *casebook.Case, usd float64) {
+// goOn lets a case go on for 20 minutes in which both sides of all entities rise by as much in every reading.
+func goOn(c *casebook.Case, every time.Duration, usd float64) {
 	end := time.Duration(0)
 	for _, e := range c.Entities {
 		end = max(end, e.Readings[len(e.Readings)-1].At.Duration)
@@ -132,8 +135,8 @@ func goOn(c *casebook.Case, usd float64) {
 		if ttl == nil || !ttl.Never {
 			ttl = &casebook.Span{Duration: 50 * time.Second}
 		}
-		for i := range 160 {
-			r := casebook.Reading{At: casebook.Span{Duration: end + time.Duration(i+1)*15*time.Second}, Reported: &reported, Counter: &counter}
+		for i := range int(20 * time.Minute / every) {
+			r := casebook.Reading{At: casebook.Span{Duration: end + time.Duration(i+1)*every}, Reported: &reported, Counter: &counter}
 			more := float64(i) * usd
 			if reported.Word == "" {
 				r.Reported = casebook.USD(reported.USD + more)

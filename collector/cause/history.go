@@ -373,11 +373,11 @@ func (h *History) add(at time.Time, row *budget.Row, c budget.Counter) {
 	}
 	if len(h.recent()) == mostRecent {
 		if at.Sub(h.at(h.recent()[0].at)) < spanned {
-			h.replace(int(h.older)+h.leastTelling(), s)
+			h.replace(h.leastBent(int(h.older)+1, n-1), s)
 			return
 		}
 		if h.older == mostOlder {
-			h.replace(h.leastBent(), s)
+			h.replace(h.leastBent(1, mostOlder+1), s)
 			return
 		}
 		h.older++
@@ -397,11 +397,11 @@ func (h *History) replace(i int, s sample) {
 	all[i].leftOut = uint16(min(int(all[i].leftOut)+out, math.MaxUint16)) //nolint:gosec // bounded
 }
 
-// leastBent is the sample at which lines through all of them bend least, of those that are from before the last minutes
-// once the next is.
-func (h *History) leastBent() int {
-	least, bent := 1, math.Inf(1)
-	for i := 1; i <= int(h.older); i++ {
+// leastBent is the sample from one up to another at which lines through all of them bend least. What held before it must
+// be what holds at it.
+func (h *History) leastBent(from, to int) int {
+	least, bent := from, math.Inf(1)
+	for i := from; i < to; i++ {
 		a, s, b := h.samples[i-1], h.samples[i], h.samples[i+1]
 		if h.termsAt(a) != h.termsAt(s) {
 			continue
@@ -413,19 +413,6 @@ func (h *History) leastBent() int {
 		off := func(a, s, b float64) float64 { return math.Abs(s - a - part*(b-a)) }
 		if d := off(a.reported, s.reported, b.reported) + off(a.distance(), s.distance(), b.distance()); d < bent {
 			least, bent = i, d
-		}
-	}
-	return least
-}
-
-// leastTelling is the one of the recent samples, neither the first nor the last, at which the two sides moved least apart.
-func (h *History) leastTelling() int {
-	recent := h.recent()
-	least, moved := 1, math.Inf(1)
-	for i := 1; i < len(recent)-1; i++ {
-		d := math.Abs(recent[i].distance() - recent[i-1].distance())
-		if d < moved && h.termsAt(recent[i]) == h.termsAt(recent[i-1]) {
-			least, moved = i, d
 		}
 	}
 	return least
