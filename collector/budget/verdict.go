@@ -78,6 +78,10 @@ type Entity struct {
 	Verdict Verdict
 	Cause   Cause // NoCause unless diverging, bypassed or falsely locked
 
+	// Suspected is what readings to come will confirm or drop; nil while nothing is. The verdict stays what it was until
+	// then.
+	Suspected *Suspicion
+
 	// Confidence (0 to 1) and Evidence say how sure the cause is, and what it was told by.
 	Confidence float64
 	Evidence   []Evidence
@@ -91,6 +95,13 @@ type Entity struct {
 
 	Observed float64 // USD: increases of reported spend since the first sight
 	FirstAt  time.Time
+}
+
+// Suspicion is a verdict that readings suggest and that is not confirmed.
+type Suspicion struct {
+	Verdict Verdict             // the worst that is suspected
+	Since   time.Time           // the first reading that gave rise to a suspicion that is still open
+	Due     Optional[time.Time] // from when on readings settle the worst; unknown: the next one does
 }
 
 // Evidence is one number that speaks for a cause.

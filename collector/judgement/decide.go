@@ -53,6 +53,7 @@ func (j *Judge) decideLock(t *Track, a assessment, at time.Time) {
 	if t.lock == budget.NotJudged {
 		j.suspect(t, a, at)
 	}
+	j.noteApparentLock(t, a, at)
 	if t.lock != budget.NotJudged && (j.entering || a.close) { // while a source fails, only what was seen just now counts
 		j.count(t, a, at)
 	}
@@ -102,6 +103,25 @@ func (j *Judge) spendUntil(t *Track, a assessment) time.Time {
 		until = met
 	}
 	return until
+}
+
+// noteApparentLock keeps since when an entity has looked falsely locked. What spend on its way to the row can explain
+// becomes a suspicion when it no longer can, to be confirmed one write lag later.
+func (j *Judge) noteApparentLock(t *Track, a assessment, at time.Time) {
+	if !a.apparent || t.lock != budget.NotJudged {
+		t.apparentLock = nil
+		return
+	}
+	if t.apparentLock == nil {
+		t.apparentLock = &suspicion{verdict: budget.FalselyLocked, since: at}
+	}
+	explained := at
+	if t.motion != nil {
+		if until := t.motion.madeUpUntil(a.enforced.Value-t.row.Spend.Value, j.behindFor()); until.After(at) {
+			explained = until
+		}
+	}
+	t.apparentLock.due = explained.Add(j.writeLag())
 }
 
 // expired says that a suspected false lock is no longer shown because its counter, as read now, has expired

@@ -46,25 +46,35 @@ func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 	case fair && t.plainSince.IsZero():
 		t.plainSince = at
 	}
+	t.seenWell = t.seenWell || j.entering && a.agrees && t.counter.State == budget.CounterPresent
+	t.divergingDue = j.divergingDueAt(t, a, at)
 	if !j.entering {
 		return
 	}
-	t.seenWell = t.seenWell || a.agrees && t.counter.State == budget.CounterPresent
-	if a.diverges && a.plain && fair && a.close && j.lastsLongEnough(t, a, at) {
+	if a.diverges && a.plain && fair && a.close && !at.Before(t.divergingDue) {
 		t.lasting = true
 	}
 	t.odd = a.odd
 }
 
-// lastsLongEnough says that the divergence was in every reading for so long that it is none that ends by itself.
-func (j *Judge) lastsLongEnough(t *Track, a assessment, at time.Time) bool {
+// divergingDueAt is when the divergence has been in every reading for so long that it is none that ends by itself.
+func (j *Judge) divergingDueAt(t *Track, a assessment, at time.Time) time.Time {
 	enough := divergingFor
 	if a.lifted {
 		enough = j.liftFor()
 	}
+	due, plain := t.divergingSince.Add(enough), t.plainSince
+	if plain.IsZero() {
+		plain = at
+	}
+	if stays := plain.Add(j.params.CounterInterval); stays.After(due) {
+		due = stays
+	}
 	moves := t.motion != nil && len(t.motion.counter) > 0 && t.tooHigh
-	known := t.seenWell || !moves || at.Sub(t.firstAt) >= metFor
-	return known && at.Sub(t.divergingSince) >= enough && at.Sub(t.plainSince) >= j.params.CounterInterval
+	if met := t.firstAt.Add(metFor); moves && !t.seenWell && met.After(due) {
+		due = met
+	}
+	return due
 }
 
 // broughtUp says that a row that stood still while its counter was too high has risen to more than the counter was as that

@@ -50,6 +50,9 @@ func (j *Judge) show(t *Track, a assessment, now time.Time) {
 	if e.Verdict != budget.OK && e.Verdict != budget.NotJudged {
 		e.Cause, e.Confidence, e.Evidence = cause.Classify(j.facts(t, a, now))
 	}
+	if a.judged {
+		e.Suspected = t.suspected()
+	}
 	t.entity = e
 	if t.history != nil {
 		t.history.Holds(now, t.terms())

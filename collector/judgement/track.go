@@ -26,6 +26,7 @@ type Track struct {
 	immortal bool // without expiry in two readings running
 
 	suspicion    *suspicion
+	apparentLock *suspicion     // it looks falsely locked; no suspicion while spend on its way to the row can explain that
 	expiredLock  *suspicion     // of a false lock whose counter expired: the row, read when it is due, tells whether it was one
 	lock         budget.Verdict // FalselyLocked or Bypassed once confirmed, else NotJudged
 	lockCounts   bool           // the lock was counted as an episode
@@ -37,6 +38,7 @@ type Track struct {
 	divergingSince time.Time // first of the unbroken readings that diverge
 	tooHigh        bool      // the counter is, in them
 	plainSince     time.Time // first of the unbroken readings in which that is plain
+	divergingDue   time.Time // from when on one that does is called diverging
 	lasting        bool      // they have done so for long enough
 	odd            bool      // immortal or negative
 	everJudged     bool

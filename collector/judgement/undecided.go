@@ -9,22 +9,33 @@ import (
 // UndecidedSince is since when something has been suspected of the entity that readings to come will confirm or drop:
 // a false lock or bypass, a divergence that may last, a counter that may have no end. Unknown = nothing is.
 func (t *Track) UndecidedSince() budget.Optional[time.Time] {
-	earliest := time.Time{}
-	since := func(at time.Time) {
-		if earliest.IsZero() || at.Before(earliest) {
-			earliest = at
+	if t.entity == nil || t.entity.Suspected == nil {
+		return budget.Optional[time.Time]{}
+	}
+	return budget.Some(t.entity.Suspected.Since)
+}
+
+// suspected is all that is suspected taken together: the worst, and since when anything has been. Nil = nothing is.
+func (t *Track) suspected() *budget.Suspicion {
+	var open *budget.Suspicion
+	also := func(v budget.Verdict, since time.Time, due budget.Optional[time.Time]) {
+		switch {
+		case open == nil:
+			open = &budget.Suspicion{Verdict: v, Since: since, Due: due}
+		case since.Before(open.Since):
+			open.Since = since
 		}
 	}
-	for _, s := range []*suspicion{t.suspicion, t.expiredLock} {
+	for _, s := range []*suspicion{t.suspicion, t.apparentLock, t.expiredLock} { // the worst first
 		if s != nil {
-			since(s.since)
+			also(s.verdict, s.since, budget.Some(s.due))
 		}
 	}
 	if !t.divergingSince.IsZero() && !t.lasting && t.lock == budget.NotJudged {
-		since(t.divergingSince)
+		also(budget.Diverging, t.divergingSince, budget.Some(t.divergingDue))
 	}
 	if t.counter.State == budget.CounterPresent && t.counter.TTL == budget.NoExpiry && !t.immortal {
-		since(t.counter.ReadAt)
+		also(budget.Diverging, t.counter.ReadAt, budget.Optional[time.Time]{})
 	}
-	return knownTime(earliest)
+	return open
 }

@@ -21,12 +21,38 @@ func TestUndecidedSince(t *testing.T) {
 		}
 	}
 
+	due := func(s *story, verdict budget.Verdict, want budget.Optional[time.Time]) {
+		t.Helper()
+		if got := s.track.Entity().Suspected; got.Verdict != verdict || got.Due.Known != want.Known || !got.Due.Value.Equal(want.Value) {
+			t.Fatalf("suspected: %+v, want %s, due at %v", got, verdict, want)
+		}
+	}
+
 	t.Run("false lock", func(t *testing.T) {
 		s := tell(t, "1.84.0").row(0, 3.536).counter(1, 3.536)
 		decided(s)
 		undecided(s.cold(6).counter(16, 10.607), 16)
+		due(s, budget.FalselyLocked, budget.Some(at(31)))
 		undecided(s.pair(20, 3.536, 10.607), 16)
 		decided(s.pair(31, 3.536, 10.607).verdict(budget.FalselyLocked))
+	})
+	t.Run("lock or budget truly spent", func(t *testing.T) { // until the row had the time of the slowest flush to tell
+		s := tell(t, "1.84.0").row(0, 3.536).counter(1, 3.536).counter(16, 10.607)
+		undecided(s.suspected(budget.NotJudged), 16)
+		due(s, budget.FalselyLocked, budget.Some(at(16+75+15)))
+		undecided(s.pair(92, 3.536, 10.607).suspected(budget.FalselyLocked), 16)
+		due(s, budget.FalselyLocked, budget.Some(at(92+15)))
+		decided(s.pair(108, 3.536, 10.607).verdict(budget.FalselyLocked))
+		decided(tell(t, "1.84.0").row(0, 3.536).counter(1, 3.536).counter(16, 10.607).row(31, 10.607))
+	})
+	t.Run("bypass", func(t *testing.T) {
+		s := tell(t, "1.84.0").row(0, 17).counter(1, 17).counter(16, 6)
+		undecided(s, 16)
+		due(s, budget.Bypassed, budget.Some(at(31)))
+		decided(s.pair(32, 17, 6).verdict(budget.Bypassed))
+	})
+	t.Run("blocked", func(t *testing.T) {
+		decided(tell(t, "1.84.0", func(r *budget.Row) { r.Blocked = true }).row(0, 17).counter(1, 17).counter(16, 6))
 	})
 	t.Run("expired lock", func(t *testing.T) {
 		s := tell(t, "1.84.0").row(0, 3.536).counter(1, 3.536).cold(6).counter(16, 10.607).cold(77)
@@ -36,6 +62,7 @@ func TestUndecidedSince(t *testing.T) {
 	t.Run("lasting divergence", func(t *testing.T) {
 		s := tell(t, "1.84.0").row(0, 3).counter(1, 3).cold(16).counter(31, 6)
 		undecided(s, 31)
+		due(s, budget.Diverging, budget.Some(at(31+75)))
 		for second := 45.0; second < 105; second += 15 {
 			undecided(s.pair(second, 3, 6), 31)
 		}
@@ -50,6 +77,7 @@ func TestUndecidedSince(t *testing.T) {
 		}
 		s := forever(tell(t, "1.84.0").row(0, 3), 1)
 		undecided(s, 1)
+		due(s, budget.Diverging, budget.Optional[time.Time]{})
 		decided(forever(s, 16).verdict(budget.Diverging))
 	})
 }

@@ -25,6 +25,7 @@ type assessment struct {
 
 	locked   bool // falsely locked by the readings as they are
 	bypassed bool
+	apparent bool // it looks locked, whatever spend on its way to the row could explain
 	diverges bool
 	plain    bool // the divergence is more than rows that are far behind can explain
 	unsure   bool // it does not diverge, and might had the two been read at the same time
@@ -104,6 +105,7 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 	}
 	a.pinned = c.State == budget.CounterPresent && a.cap.Pins(c.Value) && a.cap.Above(reported)
 	a.locked, a.bypassed = locks(a.cap, reported), bypasses(a.cap, reported)
+	a.apparent = a.cap.ReachedBy(enforced) && a.cap.Above(reported) && enforced-reported > tolerance
 	for _, cap := range []budget.Cap{a.cap.AtLow(), a.cap.AtHigh()} {
 		a.doubtful = a.doubtful || locks(cap, reported) != a.locked || bypasses(cap, reported) != a.bypassed
 	}
