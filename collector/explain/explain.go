@@ -142,6 +142,7 @@ type Budget struct {
 	ExpiresAt         *time.Time `json:"expires_at"`
 	Throttled         *bool      `json:"throttled"` // slowed down rather than refused
 	Verdict           Name       `json:"verdict"`
+	Suspected         *Suspicion `json:"suspected"` // null: nothing is
 	FalselyLockedLast *time.Time `json:"falsely_locked_last"`
 	BypassedLast      *time.Time `json:"bypassed_last"`
 	Normal            []Normal   `json:"normal"`
@@ -263,8 +264,11 @@ func Explain(in Input) *Explanation {
 	return x
 }
 
-// Healed says that nothing is wrong with the entity any more, as far as it was judged.
-func (x *Explanation) Healed() bool { return rank[x.Verdict] <= rank[Name(budget.OK)] }
+// Healed says that nothing is wrong with the entity any more, nor suspected of it, as far as it was judged.
+func (x *Explanation) Healed() bool { return !x.Accused() && !x.Suspected() }
+
+// Accused says that the entity is falsely locked, bypassed or diverging.
+func (x *Explanation) Accused() bool { return rank[x.Verdict] > rank[Name(budget.OK)] }
 
 // rank orders verdicts by harm.
 var rank = map[Name]int{
@@ -367,6 +371,7 @@ func (s subject) budget() *Budget {
 		FalselyLockedLast: moment(e.FalselyLockedLast),
 		BypassedLast:      moment(e.BypassedLast),
 		Verdict:           Name(e.Verdict),
+		Suspected:         suspicionOf(e.Suspected),
 		Normal:            s.normal(),
 		Remedies:          []Remedy{},
 		History:           points(s.History),
@@ -383,6 +388,8 @@ func (s subject) budget() *Budget {
 	if e.Cause != budget.NoCause {
 		b.Cause = s.cause()
 		b.Remedies = s.remedies(b)
+	} else if b.Suspected != nil {
+		b.Remedies = s.suspectedRemedies(b)
 	}
 	return b
 }

@@ -75,6 +75,12 @@ func locked() *budget.Entity {
 	return e
 }
 
+// suspected is an entity of which something is suspected since 12 s ago, to be settled in 3 s.
+func suspected(e *budget.Entity, v budget.Verdict) *budget.Entity {
+	e.Suspected = &budget.Suspicion{Verdict: v, Since: now.Add(-12 * time.Second), Due: budget.Some(now.Add(3 * time.Second))}
+	return e
+}
+
 func history() []budget.Sample {
 	at := func(seconds int, counter budget.Optional[float64]) budget.Sample {
 		return budget.Sample{At: now.Add(time.Duration(seconds) * time.Second), Reported: budget.Some(3.536), Counter: counter, TTL: 50 * time.Second}
@@ -151,6 +157,18 @@ var stories = map[string]func() Input{
 		s := snapshot("1.86.2")
 		s.FleetCauses = nil
 		return Input{Snapshot: s, Deployment: deployment, Asked: Entity{Entity: e}}
+	},
+	"suspected-lock": func() Input {
+		e := locked()
+		e.Verdict, e.Cause, e.Confidence, e.Evidence, e.FalselyLockedLast = budget.OK, budget.NoCause, 0, nil, budget.Optional[time.Time]{}
+		return Input{
+			Snapshot: snapshot("1.84.0"), Deployment: deployment,
+			Asked: Entity{Entity: suspected(e, budget.FalselyLocked), Row: &budget.Row{ID: e.ID, MaxBudget: budget.Some(10.0)}, History: history()},
+		}
+	},
+	"suspected-bypass": func() Input {
+		e := suspected(entity(budget.Team, "team-growth", "Growth", capOf(10), 17, 6), budget.Bypassed)
+		return Input{Snapshot: snapshot("1.88.0"), Deployment: deployment, Asked: Entity{Entity: e}}
 	},
 	"no-redis": func() Input {
 		e := entity(budget.Key, hash, "eval", capOf(10), 3, 3)

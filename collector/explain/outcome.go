@@ -172,8 +172,10 @@ func (s subject) text(b *Budget) string {
 		return fmt.Sprintf("Bypassed: the books say %s of %s, and it is admitted all the same, because LiteLLM goes by %s.",
 			amountOf(b.Reported), amountOf(b.MaxBudget), amountOf(b.Enforced))
 	case budget.Diverging:
-		return fmt.Sprintf("Diverging: LiteLLM goes by %s and reports %s, which are further apart than the %s that are normal for it now.",
-			amountOf(b.Enforced), amountOf(b.Reported), amountOf(b.Tolerance))
+		if b.Suspected != nil {
+			return s.divergingText(b) + " " + s.suspectedText(b)
+		}
+		return s.divergingText(b)
 	}
 	switch {
 	case s.Row != nil && s.Row.Throttled:
@@ -188,6 +190,8 @@ func (s subject) text(b *Budget) string {
 		return falselyRefusedText(s.falselyRefused())
 	case b.Enforced == nil:
 		return "Not judged: what LiteLLM enforces is not known."
+	case b.Suspected != nil:
+		return s.suspectedText(b)
 	case b.Cap == "unknown":
 		return "Its cap is not read yet, so whether it is locked cannot be told."
 	case e.Cap.BlocksByIntent():
@@ -195,17 +199,18 @@ func (s subject) text(b *Budget) string {
 	case e.Verdict == budget.NotJudged:
 		return "Not judged yet."
 	case b.Outcome == Refused:
-		return "Out of budget, by both numbers: a genuine refusal."
-	case b.Outcome == NoLimit:
+		return s.exhausted(b)
+	case b.Outcome == NoLimit && agree(b):
 		return "It has no cap, and the two numbers agree."
+	case b.Outcome == NoLimit:
+		return "It has no cap. " + s.agreement(b)
 	}
-	const agree = "The two numbers agree, as far as is normal for it now."
 	if r := s.refusedForMore(); r != nil && b.Outcome == Admitted {
 		return fmt.Sprintf("%s But LiteLLM refused it at %s, at %s of %s, which is more than the counter holds now: with the request's own estimate, "+
 			"with reservations that were given back since, or by a number that is not in this Redis.",
-			agree, clock(r.At), amountOf(pointer(r.Enforced)), amountOf(pointer(r.Cap)))
+			s.agreement(b), clock(r.At), amountOf(pointer(r.Enforced)), amountOf(pointer(r.Cap)))
 	}
-	return agree
+	return s.agreement(b)
 }
 
 // lately is for how long a refusal says something about now.
@@ -309,13 +314,12 @@ func (s subject) normal() []Normal {
 	return found
 }
 
-// summary says what matters most: what is wrong, else what refuses, else that nothing does.
+// summary says what matters most: what is wrong, else what is suspected, else what refuses, else that nothing does.
 func summary(x *Explanation) string {
-	matters := worst(x.Budgets)
-	for _, b := range x.Budgets {
-		if x.Healed() && b.Outcome == Refused {
+	matters := x.Budgets[0]
+	for _, b := range x.Budgets[1:] {
+		if matter(b) > matter(matters) {
 			matters = b
-			break
 		}
 	}
 	switch {
@@ -325,4 +329,18 @@ func summary(x *Explanation) string {
 		return upper(matters.Title()) + ": " + lower(matters.Text)
 	}
 	return "Its team: " + lower(matters.Text)
+}
+
+// matter orders budgets by what there is to say of them.
+func matter(b *Budget) int {
+	const verdicts = 10 // more than there are
+	switch {
+	case rank[b.Verdict] > rank[Name(budget.OK)]:
+		return 2*verdicts + rank[b.Verdict]
+	case b.Suspected != nil:
+		return verdicts + rank[b.Suspected.Verdict]
+	case b.Outcome == Refused:
+		return 1
+	}
+	return 0
 }

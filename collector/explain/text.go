@@ -201,7 +201,7 @@ func (t *text) budget(x *Explanation, b *Budget) {
 	if b.Window != "" && b.Outcome != Refused {
 		return
 	}
-	if b.Cause != nil || b.Outcome == Refused || b == x.Budgets[0] {
+	if b.Cause != nil || b.Suspected != nil || b.Outcome == Refused || b == x.Budgets[0] {
 		t.look(b.Look)
 	}
 	t.remedies(b.Remedies)
