@@ -19,9 +19,9 @@ import (
 
 // Exit codes of check.
 const (
-	exitNobody     = 0
-	exitSomebody   = 1
-	exitUnreadable = 2
+	exitNobody   = 0
+	exitSomebody = 1
+	exitUntold   = 2 // and nobody is known to
 )
 
 // check reads everything once, goes on until what was suspected then is settled, and prints who diverges.
@@ -29,36 +29,38 @@ func (p *program) check(ctx context.Context, output string) int {
 	s, err := p.prepare()
 	if err != nil {
 		fmt.Fprintf(p.stderr, "%s: error: %s\n", name, err)
-		return exitUnreadable
+		return exitUntold
 	}
 	end := s.begin(ctx)
-	snapshot, open, err := s.settled(ctx)
+	result, err := s.settled(ctx)
 	end()
 	if err != nil {
 		fmt.Fprintf(p.stderr, "%s: error: %s\n", name, err)
-		return exitUnreadable
+		return exitUntold
 	}
-	if open > 0 {
-		fmt.Fprintf(p.stderr, "%s: %d keys and teams are still suspected: check again\n", name, open)
-	}
-	write := func(w io.Writer, view *budget.Snapshot) error { return writeTable(w, view, s.poller.Standing) }
+	write := func(w io.Writer, c checked) error { return writeTable(w, c, s.poller.Standing) }
 	if output == "json" {
 		write = writeJSON
 	}
-	if err := write(p.stdout, snapshot); err != nil {
+	if err := write(p.stdout, result); err != nil {
 		fmt.Fprintf(p.stderr, "%s: error: %s\n", name, err)
-		return exitUnreadable
+		return exitUntold
 	}
-	if len(byHarm(snapshot)) > 0 || fleetDiverges(snapshot) {
-		return exitSomebody
+	if why := result.untold(); why != "" {
+		fmt.Fprintf(p.stderr, "%s: %s\n", name, why)
 	}
-	return exitNobody
+	return result.exitCode()
 }
 
-// settled is the view of everything once it was read and nothing that was suspected by then is still open. What is
-// suspected later is for the next time: in a busy fleet there is always something. open is how many could not be
-// settled in time.
-func (s *session) settled(ctx context.Context) (view *budget.Snapshot, open int, err error) {
+// checked is the view of everything once it was read, and who was suspected by then and could not be settled in time.
+type checked struct {
+	*budget.Snapshot
+	undecided []*budget.Entity
+}
+
+// settled waits until everything was read and nothing that was suspected by then is still open. What is suspected later
+// is for the next time: in a busy fleet there is always something.
+func (s *session) settled(ctx context.Context) (result checked, err error) {
 	var whole time.Time
 	err = s.wait(ctx, func(*budget.Snapshot) (bool, string) {
 		if whole.IsZero() {
@@ -67,10 +69,52 @@ func (s *session) settled(ctx context.Context) (view *budget.Snapshot, open int,
 			}
 			whole = time.Now()
 		}
-		open = s.poller.Undecided(whole)
+		view := s.poller.Snapshot() // made after everything was read
+		result = checked{view, suspectedSince(view, whole)}
+		open := len(result.undecided)
 		return open == 0 || time.Since(whole) > s.settledAtLatest(), fmt.Sprintf("%d suspected, waiting for it to settle", open)
 	})
-	return s.poller.Snapshot(), open, err // made after the last suspicion was settled
+	return result, err
+}
+
+// suspectedSince lists of whom something has been suspected since a time, or for longer.
+func suspectedSince(s *budget.Snapshot, since time.Time) (found []*budget.Entity) {
+	for _, scope := range budget.Scopes {
+		for _, e := range s.Entities[scope] {
+			if e.Suspected != nil && !e.Suspected.Since.After(since) {
+				found = append(found, e)
+			}
+		}
+	}
+	return found
+}
+
+// untold says why nobody else can be told to be well; empty where everybody who can be judged was.
+func (c checked) untold() string {
+	_, redis := c.Sources[budget.Redis]
+	judged := len(c.Fleets) > 0
+	for _, f := range c.Fleets {
+		judged = judged && f.FalselyLocked.Known
+	}
+	switch {
+	case !redis:
+		return "nobody can be judged: no Redis is configured"
+	case !judged:
+		return "not everybody could be judged"
+	case len(c.undecided) > 0:
+		return fmt.Sprintf("%d keys and teams are still suspected: check again", len(c.undecided))
+	}
+	return ""
+}
+
+func (c checked) exitCode() int {
+	switch {
+	case len(byHarm(c.Snapshot)) > 0 || fleetDiverges(c.Snapshot):
+		return exitSomebody
+	case c.untold() != "":
+		return exitUntold
+	}
+	return exitNobody
 }
 
 // fleetDiverges says that something is wrong with the fleet as a whole.
@@ -106,39 +150,52 @@ func byHarm(s *budget.Snapshot) []*budget.Entity {
 }
 
 // writeTable writes who diverges for a person, and what keeps the answer from being whole.
-func writeTable(w io.Writer, s *budget.Snapshot, of standings) error {
-	accused := byHarm(s)
+func writeTable(w io.Writer, c checked, of standings) error {
+	accused := byHarm(c.Snapshot)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	if len(accused) > 0 {
+	row := func(verdict string, e *budget.Entity) {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", words(verdict), e.ID.Scope,
+			short(cmp.Or(e.Names.Alias, e.ID.Value)), short(cmp.Or(team(e), "–")),
+			usd(e.Reported), usd(e.Enforced), capText(e.Cap), signedUSD(e.Divergence), cmp.Or(string(e.Cause), "–"))
+	}
+	shown := slices.Clone(accused)
+	for _, e := range c.undecided {
+		if verdictRank[e.Verdict] == 0 {
+			shown = append(shown, e)
+		}
+	}
+	if len(shown) > 0 {
 		fmt.Fprintln(table, "VERDICT\tSCOPE\tALIAS\tTEAM\tREPORTED\tENFORCED\tCAP\tDIVERGENCE\tCAUSE")
 	}
-	for _, e := range accused {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", words(string(e.Verdict)), e.ID.Scope,
-			short(cmp.Or(e.Names.Alias, e.ID.Value)), short(cmp.Or(team(e), "–")),
-			usd(e.Reported), usd(e.Enforced), capText(e.Cap), signedUSD(e.Divergence), e.Cause)
+	for i, e := range shown {
+		if i < len(accused) {
+			row(string(e.Verdict), e)
+		} else {
+			row(string(e.Suspected.Verdict)+"?", e)
+		}
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	if len(accused) > 0 {
-		worst := accused[0].Names.Alias
+	if len(shown) > 0 {
+		worst := shown[0].Names.Alias
 		if worst == "" || explain.Clean(worst) != worst {
-			worst = accused[0].ID.Value
+			worst = shown[0].ID.Value
 		}
 		fmt.Fprintf(w, "\nAll amounts are US dollars. Why, and what mends it: %s explain %s\n\n", name, explain.Quote(worst))
 	}
-	_, err := io.WriteString(w, closing(s, len(accused), of))
+	_, err := io.WriteString(w, c.closing(len(accused), of))
 	return err
 }
 
 // closing sums up a check.
-func closing(s *budget.Snapshot, accused int, of standings) string {
-	read, present, unknown, judged := 0, 0, 0, true
+func (c checked) closing(accused int, of standings) string {
+	s := c.Snapshot
+	read, present, unknown := 0, 0, 0
 	for _, f := range s.Fleets {
 		read += f.Entities
 		unknown += f.CapUnknown
 		present += f.CountersPresent.Value
-		judged = judged && f.FalselyLocked.Known
 	}
 	text := fmt.Sprintf("%d keys and teams read at %s, LiteLLM %s", read, s.At.UTC().Format("2006-01-02 15:04:05 UTC"), cmp.Or(s.Release.Version, "(release not detected)"))
 	if s.Release.Assumed && s.Release.Version != "" {
@@ -147,7 +204,9 @@ func closing(s *budget.Snapshot, accused int, of standings) string {
 	switch _, redis := s.Sources[budget.Redis]; {
 	case !redis:
 		return text + ".\nNobody can be judged: no Redis is configured, so only the reported side is known.\n"
-	case !judged:
+	case len(c.undecided) > 0:
+		text += fmt.Sprintf(".\nSuspected (?) and not settled in time: %d. Check again", len(c.undecided))
+	case c.untold() != "":
 		return text + ".\nNot everybody could be judged.\n"
 	case accused == 0:
 		text += ": nobody is falsely locked, bypassed or diverging"
@@ -196,6 +255,7 @@ type (
 		Tolerance  *float64           `json:"tolerance_usd"`
 		Verdict    explain.Name       `json:"verdict"`
 		Cause      explain.Name       `json:"cause"`
+		Suspected  *explain.Suspicion `json:"suspected"`
 		Confidence *float64           `json:"confidence"`
 		Evidence   map[string]float64 `json:"evidence"`
 	}
@@ -219,9 +279,11 @@ type (
 
 // writeJSON writes everybody for a script, an entity a line: who diverges first, by harm, then all others by scope
 // and id.
-func writeJSON(w io.Writer, s *budget.Snapshot) error {
+func writeJSON(w io.Writer, c checked) error {
+	s := c.Snapshot
 	out := bufio.NewWriter(w)
-	fmt.Fprintf(out, `{"litellm_version":%s,"checked_at":%s,"entities":[`, mustJSON(explain.Name(s.Release.Version)), mustJSON(s.At.UTC()))
+	fmt.Fprintf(out, `{"litellm_version":%s,"checked_at":%s,"undecided":%d,"entities":[`,
+		mustJSON(explain.Name(s.Release.Version)), mustJSON(s.At.UTC()), len(c.undecided))
 	separator := "\n"
 	write := func(e *budget.Entity) {
 		fmt.Fprintf(out, "%s%s", separator, mustJSON(entityOf(e)))
@@ -255,7 +317,7 @@ func entityOf(e *budget.Entity) entityJSON {
 		Scope: e.ID.Scope, ID: e.ID.Value, Alias: explain.Name(e.Names.Alias),
 		Reported: optional(e.Reported), Enforced: optional(e.Enforced), MaxBudget: optional(e.Cap.Exact()),
 		Divergence: optional(e.Divergence), Tolerance: optional(e.Tolerance),
-		Verdict: explain.Name(e.Verdict), Cause: explain.Name(e.Cause),
+		Verdict: explain.Name(e.Verdict), Cause: explain.Name(e.Cause), Suspected: explain.SuspicionOf(e.Suspected),
 	}
 	if e.ID.Scope == budget.Key {
 		shown.Team, shown.TeamAlias = explain.Name(e.Names.TeamID), explain.Name(e.Names.TeamAlias)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"litellm_budget_exporter/collector/budget"
 	"litellm_budget_exporter/collector/poller"
@@ -37,8 +38,26 @@ func TestCheckOutput(t *testing.T) {
 	noneKept.Entities, noneKept.Fleets = nil, quiet.Fleets
 	noneKept.FleetCauses = noCounters.FleetCauses
 
-	for name, s := range map[string]*budget.Snapshot{"incidents": incidents(), "quiet": quiet, "none-kept": noneKept, "no-counters": noCounters, "only-reported": onlyReported} {
+	open := incidents()
+	suspected := *quiet.Entities[budget.Key][0]
+	suspected.Suspected = &budget.Suspicion{Verdict: budget.FalselyLocked, Since: landingNow.Add(-time.Minute), Due: budget.Some(landingNow)}
+	suspected.Enforced, suspected.Divergence = budget.Some(12.0), budget.Some(11.0)
+	open.Entities, open.Fleets = map[budget.Scope][]*budget.Entity{budget.Key: {&suspected, quiet.Entities[budget.Key][1]}}, quiet.Fleets
+	unread := *onlyReported
+	unread.Sources = incidents().Sources
+
+	for name, c := range map[string]struct {
+		snapshot *budget.Snapshot
+		code     int
+	}{
+		"incidents": {incidents(), 1}, "quiet": {quiet, 0}, "none-kept": {noneKept, 1}, "no-counters": {noCounters, 1},
+		"suspected": {open, 2}, "only-reported": {onlyReported, 2}, "not-judged": {&unread, 2},
+	} {
 		t.Run(name, func(t *testing.T) {
+			s := checked{c.snapshot, suspectedSince(c.snapshot, landingNow)}
+			if code := s.exitCode(); code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
+			}
 			var table, form bytes.Buffer
 			if err := writeTable(&table, s, strangers); err != nil {
 				t.Fatal(err)
@@ -108,14 +127,14 @@ func golden(t *testing.T, name string, got []byte) {
 // TestCheckSchema has the JSON form of a check have exactly the fields that are documented.
 func TestCheckSchema(t *testing.T) {
 	var form bytes.Buffer
-	if err := writeJSON(&form, incidents()); err != nil {
+	if err := writeJSON(&form, checked{Snapshot: incidents()}); err != nil {
 		t.Fatal(err)
 	}
 	var all map[string]any
 	if err := json.Unmarshal(form.Bytes(), &all); err != nil {
 		t.Fatal(err)
 	}
-	hasExactly(t, all, "litellm_version", "checked_at", "entities", "fleet")
+	hasExactly(t, all, "litellm_version", "checked_at", "undecided", "entities", "fleet")
 	entities, _ := all["entities"].([]any)
 	if len(entities) != 6 {
 		t.Fatalf("%d entities, want all 6", len(entities))
@@ -123,7 +142,7 @@ func TestCheckSchema(t *testing.T) {
 	for _, e := range entities {
 		fields, _ := e.(map[string]any)
 		hasExactly(t, fields, "scope", "id", "alias", "team", "team_alias", "reported_usd", "enforced_usd", "max_budget_usd",
-			"divergence_usd", "tolerance_usd", "verdict", "cause", "confidence", "evidence")
+			"divergence_usd", "tolerance_usd", "verdict", "suspected", "cause", "confidence", "evidence")
 	}
 	fleet, _ := all["fleet"].(map[string]any)
 	hasExactly(t, fleet, "scopes", "causes")
@@ -193,6 +212,13 @@ func TestCheckExitCodes(t *testing.T) {
 		write(t, config, "litellm: {url: "+d.api.URL+", api_key: "+d.liteLLM.MasterKey()+"}\nredis: {url: 'redis://127.0.0.1:1'}\n")
 		if stderr := d.fails(t, "check", "--config.file="+config); !strings.Contains(stderr, "Redis cannot be read: ") {
 			t.Errorf("%s", stderr)
+		}
+	})
+	t.Run("no Redis at all", func(t *testing.T) {
+		write(t, config, "litellm: {url: "+d.api.URL+", api_key: "+d.liteLLM.MasterKey()+"}\nredis: null\n")
+		stdout, stderr := d.execute(t, "", 2, "check", "--config.file="+config)
+		if !strings.Contains(stdout, "Nobody can be judged") || !strings.Contains(stderr, "nobody can be judged: no Redis is configured") {
+			t.Errorf("%s%s", stdout, stderr)
 		}
 	})
 	t.Run("no configuration", func(t *testing.T) {

@@ -36,7 +36,7 @@ type explainOptions struct {
 func explainFlags(app *kingpin.Application, args []string) *explainOptions {
 	o := &explainOptions{stdin: slices.Contains(args, "-")} // kingpin takes - for an empty argument
 	c := app.Command(explainCommand, "Explain one key or team: every budget that can block it, both numbers, why they parted and what mends it. Nothing is changed. "+
-		"Exit code 0: explained, 2: not.")
+		"Exit code 0: explained, 1: a replayed case is judged otherwise than it expects, 2: not explained.")
 	c.Arg("id", "A key's SHA-256 or alias, or a team's id or alias; - reads it, or a raw sk-… key, from standard input.").StringVar(&o.name)
 	c.Flag("output", "How to print it: text or json.").Default("text").EnumVar(&o.output, "text", "json")
 	c.Flag("watch", "Follow it until nothing is wrong with it any more.").BoolVar(&o.watch)
@@ -46,6 +46,9 @@ func explainFlags(app *kingpin.Application, args []string) *explainOptions {
 	c.Flag("replay", "Judge and explain a recorded case; nothing is read but the file.").PlaceHolder("FILE").StringVar(&o.replay)
 	return o
 }
+
+// exitUnexpected is the exit code of a replay of a case that is judged otherwise than it expects.
+const exitUnexpected = 1
 
 // teller explains what a poller knows.
 type teller struct {
@@ -103,11 +106,14 @@ func readingOf(cfg *config.Config, s *budget.Snapshot) explain.Reading {
 // explain explains one entity, and follows it if it is to.
 func (p *program) explain(ctx context.Context, o explainOptions) int {
 	err := p.explainOne(ctx, o)
-	if err != nil {
-		fmt.Fprintf(p.stderr, "%s: error: %s\n", name, err)
-		return exitUsage
+	if err == nil {
+		return exitOK
 	}
-	return exitOK
+	fmt.Fprintf(p.stderr, "%s: error: %s\n", name, err)
+	if _, explained := errors.AsType[*unexpected](err); explained {
+		return exitUnexpected
+	}
+	return exitUsage
 }
 
 func (p *program) explainOne(ctx context.Context, o explainOptions) error {
@@ -121,6 +127,7 @@ func (p *program) explainOne(ctx context.Context, o explainOptions) error {
 		return errors.New("--http.config.file says how to reach an exporter: it goes with --exporter only")
 	}
 	var err error
+	o.name = canonical(o.name)
 	switch {
 	case o.name == "" && o.stdin:
 		if o.name, err = readName(p.stdin); err != nil {
@@ -185,7 +192,11 @@ type explanations interface {
 func (p *program) source(ctx context.Context, o explainOptions) (explanations, func(), error) {
 	if o.exporter != "" {
 		r, err := newRemote(o.exporter, o.http, o.name)
-		return r, func() {}, err
+		if err != nil {
+			return nil, nil, err
+		}
+		r.progress = p.progress()
+		return r, func() {}, nil
 	}
 	s, err := p.prepare()
 	if err != nil {
@@ -229,6 +240,9 @@ func (f *fresh) narrow(ctx context.Context) error {
 	return nil
 }
 
+// settling is said while something is suspected.
+const settling = "something is suspected, waiting for it to settle"
+
 // named says that the configuration names the entities that are read.
 func (f *fresh) named() bool {
 	e := f.config.Load().Entities
@@ -261,7 +275,7 @@ func (f *fresh) first(ctx context.Context) (*explain.Explanation, error) {
 		}
 		switch patient := time.Since(read) < f.settledAtLatest(); {
 		case patient && open.Known && !open.Value.After(read):
-			return false, "something is suspected, waiting for it to settle"
+			return false, settling
 		case patient && asking:
 			return false, "asking LiteLLM for the requests that it refused"
 		}
@@ -356,7 +370,11 @@ func (p *program) follow(ctx context.Context, o explainOptions, source explanati
 		}
 		said = line
 	}
-	if o.output == "text" {
+	switch {
+	case o.output != "text":
+	case x.Verdict == "":
+		fmt.Fprintf(p.stdout, "It is not judged now, so there is nothing to follow.\n")
+	default:
 		fmt.Fprintf(p.stdout, "Nothing is wrong with it now, after %s.\n", time.Since(began).Round(time.Second))
 	}
 	return nil
@@ -366,7 +384,7 @@ func (p *program) follow(ctx context.Context, o explainOptions, source explanati
 func watchLine(x *explain.Explanation) string {
 	line := ""
 	for i, b := range x.Budgets {
-		if b.Window != "" || i > 0 && b.Cause == nil {
+		if b.Window != "" || i > 0 && b.Cause == nil && b.Suspected == nil {
 			continue
 		}
 		if line != "" {
@@ -380,6 +398,9 @@ func watchLine(x *explain.Explanation) string {
 			line += words(string(b.Verdict))
 		default:
 			line += words(string(b.Verdict)) + ", " + string(b.Cause.Name)
+		}
+		if b.Suspected != nil {
+			line += ", suspected to be " + words(string(b.Suspected.Verdict)) + ": " + b.Suspected.Settled()
 		}
 	}
 	return line

@@ -133,8 +133,9 @@ func TestExplainLockedKey(t *testing.T) {
 		"This was one look. An exporter that was running remembers how it began: ",
 	}
 	for name, args := range map[string][]string{
-		"by alias": {"explain", "checkout-prod", config},
-		"by hash":  {"explain", d.locked, config},
+		"by alias":                {"explain", "checkout-prod", config},
+		"by hash":                 {"explain", d.locked, config},
+		"by a hash in upper case": {"explain", strings.ToUpper(d.locked), config},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stdout := d.run(t, 0, args...)
@@ -145,7 +146,9 @@ func TestExplainLockedKey(t *testing.T) {
 			}
 		})
 	}
-	for name, stdin := range map[string]string{"raw key": "  " + d.raw + "\n", "alias": "checkout-prod\n", "hash without a newline": d.locked} {
+	for name, stdin := range map[string]string{
+		"raw key": "  " + d.raw + "\n", "alias": "checkout-prod\n", "hash without a newline": d.locked, "hash in upper case": strings.ToUpper(d.locked),
+	} {
 		t.Run("from standard input: "+name, func(t *testing.T) {
 			stdout, _ := d.execute(t, stdin, 0, "explain", "-", "--output=json", config)
 			var x explain.Explanation
@@ -295,6 +298,59 @@ func TestReplayOfTheCasebook(t *testing.T) {
 	var x explain.Explanation
 	if err := json.Unmarshal([]byte(d.run(t, 0, "explain", "--output=json", "--replay="+cases+"27735.yml")), &x); err != nil || x.Verdict != "falsely_locked" {
 		t.Errorf("%+v, %v", x, err)
+	}
+}
+
+// TestReplayOfACaseThatExpectsOtherwise explains it all the same, and fails so that a script sees it.
+func TestReplayOfACaseThatExpectsOtherwise(t *testing.T) {
+	d := deploy(t, "")
+	content, err := os.ReadFile("../../collector/casebook/cases/27735.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "case.yml")
+	write(t, file, strings.Replace(string(content), "cause: reseed_multiple", "cause: double_apply", 1))
+	for _, output := range []string{"text", "json"} {
+		stdout, stderr := d.execute(t, "", 1, "explain", "--output="+output, "--replay="+file)
+		if !strings.Contains(stdout, "Falsely locked: refused at") || strings.Contains(stdout, "As the case expects.") {
+			t.Errorf("%s", stdout)
+		}
+		if !strings.Contains(stderr, file+": not as the case expects: ") || !strings.Contains(stderr, `is put down to "reseed_multiple", want "double_apply"`) {
+			t.Errorf("%s", stderr)
+		}
+	}
+}
+
+// TestExplainWaitsForWhatIsSuspected asks a running exporter of a key whose lock it has seen and not yet confirmed: its
+// page says so, and the command waits until it is.
+func TestExplainWaitsForWhatIsSuspected(t *testing.T) {
+	d := deploy(t, "")
+	config := d.config(t)
+	content, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, config, strings.Replace(string(content), "write_lag: 1s", "write_lag: 4s", 1))
+	e := start(t, nil, "--config.file="+config)
+	told := func(want string) func() error {
+		return func() error {
+			var x explain.Explanation
+			_, body := request(t, http.DefaultClient, http.MethodGet, "http://"+e.address+"/explain?format=json&id="+strings.ToUpper(d.locked))
+			if err := json.Unmarshal([]byte(body), &x); err != nil || !strings.HasPrefix(x.Summary, want) {
+				return fmt.Errorf("%w: %s", err, body)
+			}
+			if strings.Contains(body, "genuine") {
+				t.Errorf("it is called genuine: %s", body)
+			}
+			return nil
+		}
+	}
+	eventually(t, told("The two numbers agree"))
+	d.lock(t)
+	eventually(t, told("Suspected since "))
+	stdout := d.run(t, 0, "explain", "checkout-prod", "--exporter=http://"+e.address)
+	if !strings.Contains(stdout, "Falsely locked: refused at 10.607 of 10.00") {
+		t.Errorf("%s", stdout)
 	}
 }
 

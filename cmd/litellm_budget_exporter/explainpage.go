@@ -47,7 +47,7 @@ type explainError struct {
 func (p *explainPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	asJSON := query.Get("format") == "json" || strings.Contains(r.Header.Get("Accept"), "application/json")
-	status, x, refused := p.answer(query.Get("id"))
+	status, x, refused := p.answer(canonical(query.Get("id")))
 	if asJSON {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")

@@ -43,6 +43,11 @@ func TestExplainPage(t *testing.T) {
 	twin.ID.Value = "another one"
 	s.Entities[budget.Key] = append(s.Entities[budget.Key], &twin)
 	twin.Names.Alias, s.Entities[budget.Key][0].Names.Alias = "twin <b>", "twin <b>"
+	suspected := *s.Entities[budget.Key][4]
+	suspected.ID.Value, suspected.Names.Alias = "suspected", ""
+	suspected.Verdict, suspected.Cause, suspected.FalselyLockedLast = budget.OK, budget.NoCause, budget.Optional[time.Time]{}
+	suspected.Suspected = &budget.Suspicion{Verdict: budget.FalselyLocked, Since: landingNow.Add(-10 * time.Second), Due: budget.Some(landingNow.Add(5 * time.Second))}
+	s.Entities[budget.Key] = append(s.Entities[budget.Key], &suspected)
 	failing := incidents()
 	failing.Entities = nil
 	failing.Sources[budget.LiteLLM] = budget.SourceState{Problem: "connection refused"}
@@ -61,6 +66,7 @@ func TestExplainPage(t *testing.T) {
 		"bypassed":     {s, s.Entities[budget.Team][0].ID.Value, 200},
 		"unexplained":  {s, s.Entities[budget.Key][0].ID.Value, 200},
 		"stalled":      {stalled, stalled.Entities[budget.Key][0].ID.Value, 200},
+		"suspected":    {s, "suspected", 200},
 		"twins":        {s, "twin <b>", 409},
 		"stranger":     {s, "nobody", 404},
 		"down":         {failing, "nobody", 503},

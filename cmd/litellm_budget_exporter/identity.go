@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"litellm_budget_exporter/collector/budget"
@@ -19,6 +20,16 @@ const credentialGiven = "a raw sk-… key is a credential and does not belong on
 func isCredential(word string) bool {
 	_, value, _ := strings.Cut(word, "=")
 	return budget.IsRawKey(word) || budget.IsRawKey(value)
+}
+
+var hash = regexp.MustCompile(`^[0-9A-Fa-f]{64}$`)
+
+// canonical is a name as it is looked for: the SHA-256 of a key in lower case, as LiteLLM has it, anything else as it is.
+func canonical(name string) string {
+	if hash.MatchString(name) {
+		return strings.ToLower(name)
+	}
+	return name
 }
 
 // longestName bounds what is read of standard input.
@@ -37,7 +48,7 @@ func readName(stdin io.Reader) (string, error) {
 	case budget.IsRawKey(name):
 		return budget.HashKey(name), nil
 	}
-	return name, nil
+	return canonical(name), nil
 }
 
 // match is an entity that a name can mean.

@@ -27,8 +27,9 @@ const (
 
 // remote asks a running exporter.
 type remote struct {
-	url    string
-	client *http.Client
+	url      string
+	client   *http.Client
+	progress progress
 }
 
 // newRemote makes a client for the exporter at a URL. How to reach it, and with which credential, is in a file as other
@@ -60,7 +61,27 @@ func newRemote(exporter, httpConfigFile, entity string) (*remote, error) {
 	return &remote{url: u.String(), client: client}, nil
 }
 
+// first asks until nothing is open that was suspected when it was asked first, or that takes too long.
 func (r *remote) first(ctx context.Context) (*explain.Explanation, error) {
+	defer r.progress.clear()
+	x, err := r.ask(ctx)
+	if err != nil {
+		return nil, err
+	}
+	asked, began := x.At, time.Now()
+	patience := patienceFor(duration(x.Read.WriteLag), duration(x.Read.Counters))
+	for x.SuspectedSince(asked) && time.Since(began) < patience {
+		r.progress.say(settling)
+		if x, err = r.next(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return x, nil
+}
+
+func duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
+
+func (r *remote) ask(ctx context.Context) (*explain.Explanation, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
 	if err != nil {
 		return nil, fmt.Errorf("asking the exporter: %w", err)
@@ -122,8 +143,8 @@ func (r *remote) next(ctx context.Context) (*explain.Explanation, error) {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, errInterrupted
 	case <-timer.C:
-		return r.first(ctx)
+		return r.ask(ctx)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,8 +11,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"litellm_budget_exporter/collector/casebook"
+	"litellm_budget_exporter/collector/explain"
 )
 
 // TestExplainAsksAProtectedExporter reaches an exporter that has TLS and basic authentication by a file of an HTTP
@@ -102,6 +105,39 @@ func TestExplainAsksNoExporter(t *testing.T) {
 				t.Errorf("it says %q, want %q in it", stderr, c.want)
 			}
 		})
+	}
+}
+
+// TestWatchOutlastsASuspicion has an exporter suspect a lock for as long as it is asked: it is no time to say that nothing
+// is wrong.
+func TestWatchOutlastsASuspicion(t *testing.T) {
+	d := deploy(t, "")
+	content, err := os.ReadFile("testdata/explain/suspected.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var x explain.Explanation
+	if err := json.Unmarshal(content, &x); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		switch asked++; asked {
+		case 1: // what comes up after that is no reason to wait
+			x.Budgets[0].Suspected.Since = x.At.Add(time.Second)
+		case 2:
+			x.Budgets[0].Suspected, x.Budgets[0].Text, x.Summary = nil, "All is well.", "All is well."
+		default:
+			t.Error("it is asked again although all is well")
+		}
+		_ = json.NewEncoder(w).Encode(x)
+	}))
+	defer s.Close()
+	stdout := d.run(t, 0, "explain", "x", "--watch", "--exporter="+s.URL)
+	for _, want := range []string{"Suspected since ", "Following it until", "suspected", "Nothing is wrong with it now"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("there is no %q in:\n%s", want, stdout)
+		}
 	}
 }
 

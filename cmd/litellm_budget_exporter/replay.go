@@ -10,6 +10,16 @@ import (
 	"litellm_budget_exporter/collector/explain"
 )
 
+// unexpected says that a case was judged and explained, and not as it expects.
+type unexpected struct {
+	file string
+	err  error
+}
+
+func (e *unexpected) Error() string {
+	return fmt.Sprintf("%s: not as the case expects: %s", e.file, strings.ReplaceAll(e.err.Error(), "\n", "; "))
+}
+
 // replay judges a recorded case again and explains its worst moment. Nothing is read but the file.
 func (p *program) replay(o explainOptions) error {
 	f, err := os.Open(o.replay)
@@ -22,15 +32,13 @@ func (p *program) replay(o explainOptions) error {
 		return fmt.Errorf("--replay %s: %w", o.replay, err)
 	}
 	r := c.Replay()
+	differs := r.Check()
 	if o.output == "text" {
 		fmt.Fprintf(p.stdout, "%s: %s\n", o.replay, explain.Clean(c.Title))
 		for _, e := range r.Entities {
 			fmt.Fprintf(p.stdout, "  %s\n", course(e))
 		}
-		switch err := r.Check(); {
-		case err != nil:
-			fmt.Fprintf(p.stdout, "  Not as the case expects: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
-		case expects(c):
+		if differs == nil && expects(c) {
 			fmt.Fprintln(p.stdout, "  As the case expects.")
 		}
 	}
@@ -39,7 +47,13 @@ func (p *program) replay(o explainOptions) error {
 	if o.output == "text" {
 		fmt.Fprintf(p.stdout, "\nThe worst moment, %s after the start (names, addresses and dates are made up):\n\n", worst.At)
 	}
-	return p.print(o, r.Explain(asked, worst))
+	if err := p.print(o, r.Explain(asked, worst)); err != nil {
+		return err
+	}
+	if differs != nil {
+		return &unexpected{o.replay, differs}
+	}
+	return nil
 }
 
 // course tells the verdicts of an entity in their order.

@@ -39,7 +39,7 @@ func (p *program) prepare() (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{exporter: e, progress: progress{w: p.stderr, shown: isTerminal(p.stderr), from: time.Now().Add(progressAfter)}}, nil
+	return &session{exporter: e, progress: p.progress()}, nil
 }
 
 // begin starts to read both sources. end stops it.
@@ -77,7 +77,11 @@ func (s *session) wait(ctx context.Context, done func(*budget.Snapshot) (bool, s
 // settledAtLatest is how long after it came up a suspicion is settled at the latest.
 func (s *session) settledAtLatest() time.Duration {
 	cfg := s.config.Load()
-	return settledWithin + cfg.Tolerance.WriteLag + 2*cfg.Intervals.Counters
+	return patienceFor(cfg.Tolerance.WriteLag, cfg.Intervals.Counters)
+}
+
+func patienceFor(writeLag, counters time.Duration) time.Duration {
+	return settledWithin + writeLag + 2*counters
 }
 
 // failedSource is the error of a source that cannot be read: at once if it never could, else after a while.
@@ -109,6 +113,10 @@ type progress struct {
 	shown bool // w is a terminal
 	from  time.Time
 	last  string
+}
+
+func (p *program) progress() progress {
+	return progress{w: p.stderr, shown: isTerminal(p.stderr), from: time.Now().Add(progressAfter)}
 }
 
 func (p *progress) say(text string) {

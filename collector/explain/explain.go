@@ -371,7 +371,7 @@ func (s subject) budget() *Budget {
 		FalselyLockedLast: moment(e.FalselyLockedLast),
 		BypassedLast:      moment(e.BypassedLast),
 		Verdict:           Name(e.Verdict),
-		Suspected:         suspicionOf(e.Suspected),
+		Suspected:         SuspicionOf(e.Suspected),
 		Normal:            s.normal(),
 		Remedies:          []Remedy{},
 		History:           points(s.History),

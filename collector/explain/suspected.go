@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,7 +17,8 @@ type Suspicion struct {
 	Due     *time.Time `json:"due"`     // from when on readings settle it; null = the next one does
 }
 
-func suspicionOf(s *budget.Suspicion) *Suspicion {
+// SuspicionOf is what is suspected of an entity; nil = nothing is.
+func SuspicionOf(s *budget.Suspicion) *Suspicion {
 	if s == nil {
 		return nil
 	}
@@ -33,12 +35,13 @@ func (s *Suspicion) Settled() string {
 
 // Suspected says that something is suspected of one of the budgets that is not settled yet.
 func (x *Explanation) Suspected() bool {
-	for _, b := range x.Budgets {
-		if b.Suspected != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(x.Budgets, func(b *Budget) bool { return b.Suspected != nil })
+}
+
+// SuspectedSince says that something has been suspected of one of the budgets since a time, or for longer, that is not
+// settled yet.
+func (x *Explanation) SuspectedSince(t time.Time) bool {
+	return slices.ContainsFunc(x.Budgets, func(b *Budget) bool { return b.Suspected != nil && !b.Suspected.Since.After(t) })
 }
 
 // suspectedText says what is suspected of an entity's own budget, by which numbers, and when it is settled.

@@ -53,18 +53,3 @@ func (p *Poller) Progress() Progress {
 	}
 	return found
 }
-
-// Undecided counts the entities of which something has been suspected since a time, or for longer, and is not settled.
-func (p *Poller) Undecided(since time.Time) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := 0
-	for _, r := range p.rosters {
-		for _, m := range r.members {
-			if u := m.track.UndecidedSince(); u.Known && !u.Value.After(since) {
-				n++
-			}
-		}
-	}
-	return n
-}
