@@ -124,8 +124,23 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// TestCheckSchema has the JSON form of a check have exactly the fields that are documented.
+// TestCheckSchema has the JSON form of a check have exactly these fields, and the README tell of each.
 func TestCheckSchema(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, documented, _ := strings.Cut(string(readme), "\n### `check` in a script\n")
+	documented, _, _ = strings.Cut(documented, "\n## ")
+	hasExactly := func(t *testing.T, fields map[string]any, want ...string) {
+		t.Helper()
+		hasExactly(t, fields, want...)
+		for _, name := range want {
+			if !strings.Contains(documented, "`"+name+"`") && !strings.Contains(documented, "."+name+"`") {
+				t.Errorf("the README does not tell of %s", name)
+			}
+		}
+	}
 	var form bytes.Buffer
 	if err := writeJSON(&form, checked{Snapshot: incidents()}); err != nil {
 		t.Fatal(err)

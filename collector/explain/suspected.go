@@ -48,7 +48,7 @@ func (x *Explanation) SuspectedSince(t time.Time) bool {
 func (s subject) suspectedText(b *Budget) string {
 	limit, verdict := s.Entity.Entity.Cap, budget.Verdict(b.Suspected.Verdict)
 	reached := limit.State == budget.CapKnown && limit.ReachedBy(*b.Enforced)
-	looks := ""
+	var looks string
 	switch {
 	case verdict == budget.FalselyLocked && reached:
 		looks = fmt.Sprintf("It looks falsely locked: refused at %s of %s, although the books say %s. That is what it is, unless as much was truly spent and is on its way to them",
