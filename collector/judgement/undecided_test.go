@@ -45,6 +45,13 @@ func TestUndecidedSince(t *testing.T) {
 		decided(s.pair(108, 3.536, 10.607).verdict(budget.FalselyLocked))
 		decided(tell(t, "1.84.0").row(0, 3.536).counter(1, 3.536).counter(16, 10.607).row(31, 10.607))
 	})
+	t.Run("lock that a raised cap opens", func(t *testing.T) { // the numbers are as far apart as before
+		s := tell(t, "1.84.0").row(0, 3.536).counter(1, 3.536).cold(6).counter(16, 10.607).pair(31, 3.536, 10.607).verdict(budget.FalselyLocked)
+		s.base.MaxBudget = budget.Some(20.0)
+		undecided(s.pair(40, 3.536, 10.607).verdict(budget.OK), 16)
+		due(s, budget.Diverging, budget.Some(at(16+75)))
+		decided(s.pair(92, 3.536, 10.607).verdict(budget.Diverging))
+	})
 	t.Run("bypass", func(t *testing.T) {
 		s := tell(t, "1.84.0").row(0, 17).counter(1, 17).counter(16, 6)
 		undecided(s, 16)
