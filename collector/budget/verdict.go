@@ -67,10 +67,6 @@ type Entity struct {
 	Divergence Optional[float64] // USD, Enforced − Reported
 	Tolerance  Optional[float64] // USD
 
-	// DivergingBeyond is the divergence, in USD and either direction, above which it is called diverging if it lasts: the
-	// tolerance, and above the row what rows that are far behind their counters explain.
-	DivergingBeyond Optional[float64]
-
 	Cap     Cap
 	ResetAt Optional[time.Time]
 	Windows []EntityWindow

@@ -23,7 +23,6 @@ func (j *Judge) show(t *Track, a assessment, now time.Time) {
 		Counter:           t.counter,
 		Enforced:          a.enforced,
 		Tolerance:         a.tolerance,
-		DivergingBeyond:   a.called,
 		Cap:               a.cap,
 		ResetAt:           j.resetOf(r),
 		Windows:           showWindows(r.Windows, t.windows),
@@ -35,9 +34,6 @@ func (j *Judge) show(t *Track, a assessment, now time.Time) {
 	}
 	if r.Spend.Known && a.enforced.Known {
 		e.Divergence = budget.Some(a.enforced.Value - r.Spend.Value)
-	}
-	if t.lasting {
-		e.DivergingBeyond = a.kept
 	}
 	switch {
 	case t.lock != budget.NotJudged:

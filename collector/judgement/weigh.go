@@ -12,8 +12,6 @@ type assessment struct {
 	cap       budget.Cap
 	enforced  budget.Optional[float64]
 	tolerance budget.Optional[float64] // USD
-	called    budget.Optional[float64] // USD, the divergence beyond which an entity is called diverging if it lasts
-	kept      budget.Optional[float64] // USD, the divergence beyond which it stays diverging
 
 	judged   bool // it may be judged at all, and both spends are known
 	agrees   bool // counter and row are within the tolerance of each other, as far as there is a counter
@@ -74,7 +72,6 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 		utmost = max(patience, rowRate*(j.behindAtMost()-lag).Seconds())
 	}
 	a.tolerance = budget.Some(tolerance)
-	a.called, a.kept = budget.Some(max(tolerance+utmost, unwritten)), budget.Some(max(tolerance+patience, unwritten))
 	a.agrees = c.State == budget.CounterAbsent || c.State == budget.CounterPresent && math.Abs(c.Value-r.Spend.Value) <= tolerance
 	a.judged = !r.Blocked && !r.Throttled && !(r.Expires.Known && !now.Before(r.Expires.Value))
 	a.close = gap <= j.params.CounterInterval
