@@ -430,6 +430,17 @@ func TestRefusingWindowIsLeftToTheDatabase(t *testing.T) {
 	}
 }
 
+// TestUnexplainedTellsNothingOfWindows: what is between the two numbers of the key's own budget says nothing of the row of
+// its window, which is in no API.
+func TestUnexplainedTellsNothingOfWindows(t *testing.T) {
+	e := accused(entity(budget.Key, hash, "", capOf(100), 3, 12), budget.Diverging, budget.Unexplained, 0)
+	e.Windows = []budget.EntityWindow{{Duration: "1d", MaxBudget: budget.Some(50.0), Enforced: budget.Some(50.3)}}
+	b := Explain(Input{Snapshot: snapshot("1.109.1"), Deployment: deployment, Asked: Entity{Entity: e}}).Budgets[1]
+	if len(b.Remedies) != 1 || len(b.Remedies[0].First) != 0 {
+		t.Errorf("%+v", b.Remedies)
+	}
+}
+
 // TestFalseRefusalIsToldWithoutRedis has LiteLLM's log be all that tells what it enforces. What is old, or no longer so by
 // the books, is not said of now.
 func TestFalseRefusalIsToldWithoutRedis(t *testing.T) {

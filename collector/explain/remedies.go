@@ -68,7 +68,7 @@ func (s subject) rowInDoubt(b *Budget) (first []string) {
 	case judged == nil && s.in.Deployment.Redis != nil:
 		first = append(first, "Make sure that the flush is not stalled, for then the row is short and the counter right: a running exporter tells it, this look does not.")
 	}
-	if s.Entity.Entity.Cause == budget.Unexplained {
+	if b.Cause != nil && b.Cause.Name == budget.Unexplained { // which tells of the entity's own budget, and of no time window
 		first = append(first, "Look into LiteLLM's log for spend that could not be written: if the row lacks some, the counter is right, and this lets "+amountOf(b.Divergence)+" be spent once more.")
 	}
 	return first
