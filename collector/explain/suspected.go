@@ -47,7 +47,7 @@ func (x *Explanation) SuspectedSince(t time.Time) bool {
 // suspectedText says what is suspected of an entity's own budget, by which numbers, and when it is settled.
 func (s subject) suspectedText(b *Budget) string {
 	limit, verdict := s.Entity.Entity.Cap, budget.Verdict(b.Suspected.Verdict)
-	reached := limit.State == budget.CapKnown && limit.ReachedBy(*b.Enforced)
+	reached := limit.State == budget.CapKnown && b.Enforced != nil && limit.ReachedBy(*b.Enforced)
 	var looks string
 	switch {
 	case verdict == budget.FalselyLocked && reached:

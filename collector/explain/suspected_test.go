@@ -74,6 +74,17 @@ func TestSummaryGoesByTheNumbers(t *testing.T) {
 	}
 }
 
+// TestSuspicionOutlivesTheCounters explains a suspicion of a key that is diverging, while no counter is to be seen any more.
+func TestSuspicionOutlivesTheCounters(t *testing.T) {
+	e := suspected(accused(entity(budget.Key, hash, "", capOf(10), -1, -1), budget.Diverging, budget.Negative, 1), budget.FalselyLocked)
+	s := snapshot("1.109.1")
+	s.FleetCauses[budget.NoSharedCounters] = true
+	x := Explain(Input{Snapshot: s, Deployment: deployment, Asked: Entity{Entity: e}})
+	if !strings.Contains(x.Summary, "Suspected since ") {
+		t.Error(x.Summary)
+	}
+}
+
 // TestSuspectedTeamIsToldOfItsKey has what is suspected of a key's team matter more than that the key is exhausted.
 func TestSuspectedTeamIsToldOfItsKey(t *testing.T) {
 	e := entity(budget.Key, hash, "", capOf(10), 11, 11)
