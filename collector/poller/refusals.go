@@ -247,7 +247,7 @@ const (
 	unknown
 )
 
-// tally counts a refusal. Where not all are read none is: the number would be that of nothing.
+// tally counts a refusal. Where only those of locked entities are read none is: a part of them would be taken for all.
 func (p *Poller) tally(r refusals.Refusal, o outcome) {
 	c, counted := p.log.counts[r.Scope]
 	if !counted {
@@ -429,11 +429,13 @@ func (p *Poller) takeRefusalsOf(id budget.ID, read []refusals.Refusal, to time.T
 }
 
 // askAgainAt is when to ask again for the failed requests of one that is locked. Where all are read they are among them.
+// Locks that come and go leave turns behind that nobody takes: a turn is never farther away than those of mostLocks.
 func (p *Poller) askAgainAt(now time.Time) time.Time {
 	if p.options.readsRefusals() {
 		return now.Add(keptFor)
 	}
-	p.log.lastAgain = later(now.Add(jittered(p.options.Inventory)), p.log.lastAgain.Add(lockPace))
+	turn := earlier(p.log.lastAgain.Add(lockPace), now.Add(mostLocks*lockPace))
+	p.log.lastAgain = later(now.Add(jittered(p.options.Inventory)), turn)
 	return p.log.lastAgain
 }
 

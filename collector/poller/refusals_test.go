@@ -560,6 +560,19 @@ func TestNoMoreThanAHundredLocksAreAskedForAtOnce(t *testing.T) {
 	})
 }
 
+// TestLocksThatEndLeaveNoQueue has locks take turns to be asked for again, and end before they come.
+func TestLocksThatEndLeaveNoQueue(t *testing.T) {
+	run(t, func(r *rig) { r.options.Refusals = refusals.Auto }, func(r *rig) {
+		now := time.Now()
+		for range 10 * mostLocks {
+			r.askAgainAt(now)
+		}
+		if wait := r.askAgainAt(now).Sub(now); wait > mostLocks*lockPace {
+			t.Errorf("the next one waits for %v", wait)
+		}
+	})
+}
+
 // TestALockIsAskedForUntilItEnds has a client that is refused every ten seconds, for an hour.
 func TestALockIsAskedForUntilItEnds(t *testing.T) {
 	run(t, func(r *rig) {
