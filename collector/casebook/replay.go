@@ -100,8 +100,12 @@ func (c *Case) ReplayThrough(world func(Seen) Seen) *Replay {
 			r.Told[cause] = r.Told[cause] || holds
 		}
 		step := &e.of.Steps[len(e.of.Steps)-1]
-		step.Fleet, step.FleetEvidence = held, map[budget.FleetCause][]budget.Evidence{
-			budget.FlushStalled: j.FlushEvidence(r.End), budget.NoSharedCounters: fleet.watch.Evidence(r.End),
+		step.Fleet, step.FleetEvidence = held, map[budget.FleetCause][]budget.Evidence{}
+		if held[budget.FlushStalled] {
+			step.FleetEvidence[budget.FlushStalled] = j.FlushEvidence(r.End)
+		}
+		if held[budget.NoSharedCounters] {
+			step.FleetEvidence[budget.NoSharedCounters] = fleet.watch.Evidence(r.End)
 		}
 	}
 	return r

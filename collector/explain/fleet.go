@@ -56,8 +56,9 @@ func (s subject) fleet() []Fleet {
 }
 
 func (s subject) flushStalled() Fleet {
+	const always = "0.0.0"
 	look := append(s.redis(s.besideCounters("litellm_spend_update_buffer", "1.91.0"), "LLEN"),
-		s.redis(s.besideCounters("cronjob_lock:db_spend_update_job", "0.0.0"), "GET")...)
+		s.redis(s.besideCounters("cronjob_lock:db_spend_update_job", always), "GET")...)
 	return Fleet{
 		Name: budget.FlushStalled,
 		Text: "No row rose while several keys and teams went on spending: LiteLLM brings no spend to its database. " +

@@ -77,7 +77,6 @@ func (a *answer) spendLogs(r *http.Request) *response {
 		switch status, apiKey, team := q.Get("status_filter"), q.Get("api_key"), q.Get("team_id"); {
 		case !strings.Contains(l.refusal.Message, q.Get("error_message")):
 		case l.at.Before(from), l.at.After(to):
-		case !strings.Contains(l.refusal.Message, q.Get("error_message")):
 		case status != "" && status != "failure", apiKey != "" && apiKey != l.apiKey, team != "" && team != l.key.TeamID:
 		case !a.caller.seesAll() && (a.caller.userID == "" || l.key.UserID != a.caller.userID):
 		default:
