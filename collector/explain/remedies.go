@@ -109,6 +109,9 @@ func (s subject) stop(r *Remedy, b *Budget, rest string) {
 	if b.Outcome == Refused {
 		r.FirstCommands = []string{s.change("block", map[string]any{})}
 		r.Later = []string{s.change("unblock", map[string]any{})}
+		if s.oneFirst() != "" {
+			r.SideEffects = append(r.SideEffects, "What was blocked comes back all at once, and no single request goes first: look at the counter after it is unblocked.")
+		}
 	} else {
 		r.SideEffects = append(r.SideEffects, "It works for nobody meanwhile. Nobody is refused now: let it wait for a quiet hour.")
 	}
