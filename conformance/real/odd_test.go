@@ -26,10 +26,7 @@ var record = flag.Bool("record", false, "write the answers to odd requests to co
 func testOdd(t *testing.T, s *stack) {
 	t.Helper()
 	organizations := s.makeOdd(t)
-	answers, err := s.population.Ask(s.client, s.urls[0], conformance.OddTraffic(organizations))
-	if err != nil {
-		t.Fatal(err)
-	}
+	answers := s.askUntilRefused(t, conformance.OddTraffic(organizations))
 	s.logsRefusal(t, `Team=`+prefix+`-over %`)
 	s.logsRefusal(t, `Key%over 1d budget%`)
 	for _, name := range conformance.Odd {
@@ -54,9 +51,39 @@ func testOdd(t *testing.T, s *stack) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const member, log = "chat-over-member", "refusals"
+	if !since(s.release, "1.84.0") && !bytes.Contains(got.Answers[member].Body, []byte("in Team=")) {
+		t.Log("the member was refused by an earlier check, for the database knew of its spend already; that says less, in the log too")
+		for _, a := range []conformance.Answers{want.Answers, got.Answers} {
+			delete(a, member)
+			delete(a, log)
+		}
+	}
 	for _, d := range append(conformance.CounterDifferences(want.Counters, got.Counters), want.Answers.Differences(got.Answers)...) {
 		t.Error(d)
 	}
+}
+
+// askUntilRefused repeats what is to be repeated until it is refused: a request is counted only after it was answered.
+func (s *stack) askUntilRefused(t *testing.T, exchanges []conformance.Exchange) conformance.Answers {
+	t.Helper()
+	answers := conformance.Answers{}
+	for _, e := range exchanges {
+		repeat := e.Times > 1
+		e.Times = 1
+		eventually(t, func() error {
+			a, err := s.population.Ask(s.client, s.urls[0], []conformance.Exchange{e})
+			if err != nil {
+				return err
+			}
+			maps.Copy(answers, a)
+			if repeat && a[e.Name].Status == http.StatusOK {
+				return fmt.Errorf("%s is admitted", e.Name)
+			}
+			return nil
+		})
+	}
+	return answers
 }
 
 // makeOdd makes the keys that conformance.Odd names, and says whether there are organizations.
