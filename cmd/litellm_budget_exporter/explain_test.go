@@ -324,13 +324,14 @@ func TestReplayOfACaseThatExpectsOtherwise(t *testing.T) {
 // TestExplainWaitsForWhatIsSuspected asks a running exporter of a key whose lock it has seen and not yet confirmed: its
 // page says so, and the command waits until it is.
 func TestExplainWaitsForWhatIsSuspected(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, "")
 	config := d.config(t)
 	content, err := os.ReadFile(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, config, strings.Replace(string(content), "write_lag: 1s", "write_lag: 4s", 1))
+	write(t, config, strings.Replace(string(content), "write_lag: 1s", "write_lag: 10s", 1)) // it is suspected for so long: a busy machine must not miss it
 	e := start(t, nil, "--config.file="+config)
 	told := func(want string) func() error {
 		return func() error {

@@ -151,7 +151,7 @@ func TestEveryWording(t *testing.T) {
 			Failure{Class: byBudget, Message: "LiteLLM Team Member: user=u, team=1, team=t-1, exceeded budget for model=gpt-4o"},
 			Refusal{Scope: TeamMember},
 		},
-		"a key's budget for a model in words to come": {
+		"the budget for a model of somebody in words to come": {
 			Failure{Class: byBudget, Message: "LiteLLM Galaxy: g-1, exceeded budget for model=gpt-4o"},
 			Refusal{},
 		},
