@@ -102,7 +102,7 @@ func (c checked) untold() string {
 	case !judged:
 		return "not everybody could be judged"
 	case len(c.undecided) > 0:
-		return fmt.Sprintf("%d keys and teams are still suspected: check again", len(c.undecided))
+		return fmt.Sprintf("of the keys and teams, %d are still suspected of something: check again", len(c.undecided))
 	}
 	return ""
 }

@@ -17,7 +17,7 @@ const (
 	mostOlder = 8
 	agreedFor = time.Hour
 	// mostTerms bounds the changes of what held of the entity that are remembered.
-	mostTerms = 4
+	mostTerms = 3
 	// together is how close two readings lie that belong to one sample, as a row and the counter read after it do.
 	together = 5 * time.Second
 	// keptFor is for how long a history is of use after the last movement, where nothing diverges.
@@ -35,7 +35,7 @@ const (
 var nan = math.NaN()
 
 // History is how the two sides of one entity moved: samples, and landmarks, which do not age out while a divergence
-// persists. Its size is bounded (below 1 KB); an entity that does not move needs none.
+// persists. Its size is bounded (below 1,000 bytes); an entity that does not move needs none.
 type History struct {
 	samples []sample // oldest first
 	base    instant  // from which the times of the samples count
