@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 
 	"litellm_budget_exporter/collector/budget"
@@ -22,11 +21,9 @@ func isCredential(word string) bool {
 	return budget.IsRawKey(word) || budget.IsRawKey(value)
 }
 
-var hash = regexp.MustCompile(`^[0-9A-Fa-f]{64}$`)
-
 // canonical is a name as it is looked for: the SHA-256 of a key in lower case, as LiteLLM has it, anything else as it is.
 func canonical(name string) string {
-	if hash.MatchString(name) {
+	if budget.IsKeyHash(strings.ToLower(name)) {
 		return strings.ToLower(name)
 	}
 	return name

@@ -2,7 +2,6 @@ package config
 
 import (
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -178,12 +177,10 @@ func (l *loader) checkScopes(scopes []budget.Scope) {
 	}
 }
 
-var hash = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
 // checkEntities checks the ids. It quotes none: a raw key may have been given for one.
 func (l *loader) checkEntities(c *Config) {
 	for i, key := range c.Entities.Keys {
-		if field := item("entities.keys", i); l.checkID(field, "entities.keys", c.Entities.Keys, i) && !hash.MatchString(key) {
+		if field := item("entities.keys", i); l.checkID(field, "entities.keys", c.Entities.Keys, i) && !budget.IsKeyHash(key) {
 			l.wrong(field, "must be a key's SHA-256 hash: 64 digits of lower-case hex")
 		}
 	}

@@ -3,14 +3,11 @@ package poller
 import (
 	"context"
 	"errors"
-	"regexp"
 	"slices"
 
 	"litellm_budget_exporter/collector/budget"
 	"litellm_budget_exporter/collector/litellm"
 )
-
-var keyHash = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // Lookup asks LiteLLM which entities a name can mean: the one whose id it is, or else all that have it as their alias.
 // That takes a few requests, where a sweep of a large fleet takes minutes. It must not be called while Run is running,
@@ -18,7 +15,7 @@ var keyHash = regexp.MustCompile(`^[0-9a-f]{64}$`)
 func (p *Poller) Lookup(ctx context.Context, name string) ([]*budget.Row, error) {
 	var found []*budget.Row
 	for _, s := range p.options.Scopes {
-		if s == budget.Key && !keyHash.MatchString(name) {
+		if s == budget.Key && !budget.IsKeyHash(name) {
 			continue
 		}
 		row, err := p.readOne(ctx, background, budget.ID{Scope: s, Value: name})

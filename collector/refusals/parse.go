@@ -49,7 +49,7 @@ func Parse(f Failure) (r Refusal, ok bool) {
 	}
 	switch {
 	case r.Scope != budget.Key: // a budget of others
-	case keyHash.MatchString(f.APIKey):
+	case budget.IsKeyHash(f.APIKey):
 		r.ID = r.Key // a key's budget refuses no other key
 	case r.ID == "":
 		r.ID = r.Key // by a header, which may be for somebody else where another one held the key
@@ -92,7 +92,7 @@ func (r *Refusal) name(scope budget.Scope, id string) {
 // reservation names a key's window by "<hash>:<duration>".
 func (r *Refusal) setID(id string) {
 	if r.Scope == budget.Key {
-		if m := windowOf.FindStringSubmatch(id); m != nil && keyHash.MatchString(m[1]) {
+		if m := windowOf.FindStringSubmatch(id); m != nil && budget.IsKeyHash(m[1]) {
 			id, r.Window, r.Own = m[1], m[2], false
 		}
 		id = hashOrNone(id)
@@ -116,7 +116,7 @@ func keyOf(logged string) string {
 }
 
 func hashOrNone(s string) string {
-	if keyHash.MatchString(s) {
+	if budget.IsKeyHash(s) {
 		return s
 	}
 	return ""

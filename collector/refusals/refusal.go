@@ -58,7 +58,6 @@ func (r Refusal) SameBudget(o Refusal) bool {
 }
 
 var (
-	keyHash        = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	windowDuration = `[0-9]+(?:s|m|h|d|w|mo)`
 	windowOf       = regexp.MustCompile(`^(.+):(` + windowDuration + `)$`)
 )
