@@ -108,7 +108,7 @@ func (s subject) stop(r *Remedy, b *Budget, rest string) {
 		if s.oneFirst() != "" {
 			r.SideEffects = append(r.SideEffects, "What was blocked comes back all at once, and no single request goes first: look at the counter after it is unblocked.")
 		}
-	} else {
+	} else if b.Outcome != Over { // which costs more with every hour
 		r.SideEffects = append(r.SideEffects, "It works for nobody meanwhile. Nobody is refused now: let it wait for a quiet hour.")
 	}
 }

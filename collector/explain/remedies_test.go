@@ -161,6 +161,20 @@ func TestWhoIsRefusedAnywayCanBeBlocked(t *testing.T) {
 	}
 }
 
+// TestBypassDoesNotWait has nobody told to let a bypass go on until a quiet hour.
+func TestBypassDoesNotWait(t *testing.T) {
+	e := accused(entity(budget.Key, hash, "", capOf(10), 17, 6), budget.Bypassed, budget.GhostRefund, 0.7)
+	remedies := Explain(Input{Snapshot: snapshot("1.84.0"), Deployment: deployment, Asked: Entity{Entity: e}}).Budgets[0].Remedies
+	if !slices.ContainsFunc(remedies, func(r Remedy) bool { return r.Title == "Delete the counter" }) {
+		t.Errorf("%+v", remedies)
+	}
+	for _, r := range remedies {
+		if strings.Contains(strings.Join(r.SideEffects, " "), "quiet hour") {
+			t.Errorf("%s: mind %q", r.Title, r.SideEffects)
+		}
+	}
+}
+
 // TestOldProxiesRemember has nobody told that a counter begins from the row where a proxy remembers it and begins it at
 // the cost of a request.
 func TestOldProxiesRemember(t *testing.T) {

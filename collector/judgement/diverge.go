@@ -84,5 +84,5 @@ func (t *Track) broughtUp(before, now *budget.Row) bool {
 		return false
 	}
 	behind := t.motion.behind(now.Spend.Value, t.counter.Value, now.ReadAt)
-	return behind.Known && now.ReadAt.Add(-behind.Value).After(t.divergingSince)
+	return behind.Known && t.motion.reaches(now.Spend.Value) && now.ReadAt.Add(-behind.Value).After(t.divergingSince)
 }

@@ -152,6 +152,11 @@ func (m *motion) behind(reported, counter float64, at time.Time) budget.Optional
 	return budget.Some(max(0, at.Sub(since)))
 }
 
+// reaches says that the rises of the counter that are remembered go back to when it was at a spend of the row, or below.
+func (m *motion) reaches(reported float64) bool {
+	return slices.ContainsFunc(m.counter, func(r rise) bool { return r.value-r.usd <= reported+budget.Noise(reported) })
+}
+
 // burnRate is the larger of counter rise and row rise, in USD per second over the last minute.
 func (m *motion) burnRate(now time.Time) float64 {
 	return max(risenWithin(m.counter, now)/burnWindow.Seconds(), m.rowRate(now))

@@ -31,7 +31,7 @@ func (t *Track) suspected() *budget.Suspicion {
 			also(s.verdict, s.since, budget.Some(s.due))
 		}
 	}
-	if !t.divergingSince.IsZero() && !t.lasting && t.lock == budget.NotJudged {
+	if !t.divergingSince.IsZero() && !t.lasting && !t.odd && t.lock == budget.NotJudged {
 		also(budget.Diverging, t.divergingSince, budget.Some(t.divergingDue))
 	}
 	if t.counter.State == budget.CounterPresent && t.counter.TTL == budget.NoExpiry && !t.immortal {

@@ -78,6 +78,14 @@ func TestUndecidedSince(t *testing.T) {
 	t.Run("divergence that passes", func(t *testing.T) {
 		decided(tell(t, "1.84.0").row(0, 3).counter(1, 3).cold(16).counter(31, 6).pair(45, 6, 6))
 	})
+	t.Run("divergence first seen beside a counter that stands still at first", func(t *testing.T) { // its row rises, and is nowhere near
+		s := tell(t, "1.84.0").row(0, 0.35).counter(1, 9.99).counter(16, 9.99)
+		undecided(s, 1)
+		undecided(s.counter(31, 10).row(32, 0.37).counter(33, 10), 1)
+	})
+	t.Run("below 0", func(t *testing.T) { // it is diverging whatever becomes of what is between the two
+		decided(tell(t, "1.84.0").row(0, 2).counter(1, 2).counter(16, -1).verdict(budget.Diverging))
+	})
 	t.Run("no end", func(t *testing.T) {
 		forever := func(s *story, seconds float64) *story {
 			return s.reading(budget.Counter{State: budget.CounterPresent, Value: 3, TTL: budget.NoExpiry, ReadAt: epoch.Add(time.Duration(seconds) * time.Second)})
