@@ -91,13 +91,12 @@ func suspectedSince(s *budget.Snapshot, since time.Time) (found []*budget.Entity
 
 // untold says why nobody else can be told to be well; empty where everybody who can be judged was.
 func (c checked) untold() string {
-	_, redis := c.Sources[budget.Redis]
 	judged := len(c.Fleets) > 0
 	for _, f := range c.Fleets {
 		judged = judged && f.FalselyLocked.Known
 	}
 	switch {
-	case !redis:
+	case !c.readsRedis():
 		return "nobody can be judged: no Redis is configured"
 	case !judged:
 		return "not everybody could be judged"
@@ -107,11 +106,17 @@ func (c checked) untold() string {
 	return ""
 }
 
+func (c checked) readsRedis() bool {
+	_, configured := c.Sources[budget.Redis]
+	return configured
+}
+
+// exitCode is that of a whole answer where there is no Redis to be read: that was chosen, and is said.
 func (c checked) exitCode() int {
 	switch {
 	case len(byHarm(c.Snapshot)) > 0 || fleetDiverges(c.Snapshot):
 		return exitSomebody
-	case c.untold() != "":
+	case c.readsRedis() && c.untold() != "":
 		return exitUntold
 	}
 	return exitNobody

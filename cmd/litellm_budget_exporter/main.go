@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 	serve := app.Command("serve", "Run the exporter (the default).").Default()
 	demo := app.Command("demo", "Run the exporter against a simulated LiteLLM and Redis inside the process, with incidents to look at.")
 	check := app.Command("check", "Read everything once and print who diverges. Exit code 0: nobody, 1: somebody, or the fleet as a whole, "+
-		"2: it cannot be told: a source could not be read, there is no Redis, or a suspicion was not settled in time.")
+		"2: it cannot be told: a configured source could not be read, or a suspicion was not settled in time.")
 	checkOutput := check.Flag("output", "How to print it: table or json.").Default("table").Enum("table", "json")
 	explanation := explainFlags(app, args)
 	config := app.Command("config", "About the configuration.")
