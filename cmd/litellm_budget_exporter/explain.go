@@ -392,6 +392,8 @@ func watchLine(x *explain.Explanation) string {
 		}
 		line += fmt.Sprintf("reported %s, enforced %s, cap %s: ", b.ReportedText(), b.EnforcedText(), b.CapText())
 		switch {
+		case b.Verdict == "" && len(x.SourcesDown) > 0:
+			line += fmt.Sprintf("not judged while %s cannot be read", x.SourcesDown[0])
 		case b.Verdict == "":
 			line += "not judged"
 		case b.Cause == nil:

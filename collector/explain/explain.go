@@ -87,6 +87,7 @@ type Explanation struct {
 	RefusalsReadAt *time.Time   `json:"refusals_read_at"` // when that log was last read for them; null where it was not
 	Problems       []string     `json:"problems"`         // what keeps the explanation from being whole
 
+	SourcesDown []budget.Source     `json:"sources_down"` // that cannot be read now
 	FleetCauses []budget.FleetCause `json:"fleet_causes"` // what is wrong with the whole fleet
 	Fleet       []Fleet             `json:"fleet"`        // the same, explained; null where the fleet was not looked at
 	Credentials string              `json:"credentials"`  // where the commands take theirs from
@@ -258,14 +259,19 @@ func Explain(in Input) *Explanation {
 	}
 	x.Budgets = append(budgets, windows...) // in LiteLLM's order of checking
 	x.Verdict = worst(x.Budgets).Verdict
+	x.SourcesDown = sourcesDown(s)
 	x.Problems = problems(x, s)
 	x.Next = nextRequest(x, in)
 	x.Summary = summary(x)
 	return x
 }
 
-// Healed says that nothing is wrong with the entity any more, nor suspected of it, as far as it was judged.
-func (x *Explanation) Healed() bool { return !x.Accused() && !x.Suspected() }
+// Healed says that nothing is wrong with the entity any more, nor suspected of it, as far as it was judged. While it is
+// not, because a source cannot be read, that is not known.
+func (x *Explanation) Healed() bool {
+	outage := x.Verdict == "" && len(x.SourcesDown) > 0
+	return !x.Accused() && !x.Suspected() && !outage
+}
 
 // Accused says that the entity is falsely locked, bypassed or diverging.
 func (x *Explanation) Accused() bool { return rank[x.Verdict] > rank[Name(budget.OK)] }
@@ -284,6 +290,16 @@ func worst(budgets []*Budget) *Budget {
 		}
 	}
 	return found
+}
+
+func sourcesDown(s *budget.Snapshot) []budget.Source {
+	down := []budget.Source{}
+	for _, name := range []budget.Source{budget.LiteLLM, budget.Redis} {
+		if s.Sources[name].Problem != "" {
+			down = append(down, name)
+		}
+	}
+	return down
 }
 
 // problems says what keeps an explanation from being whole.

@@ -116,3 +116,13 @@ func TestNothingHarmfulWhileSuspected(t *testing.T) {
 		}
 	}
 }
+
+func TestNobodyHealsByAnOutage(t *testing.T) {
+	unread := &budget.Entity{ID: budget.ID{Scope: budget.Key, Value: hash}, Reported: budget.Some(3.5), Cap: budget.Cap{State: budget.CapKnown, Low: 10, High: 10}}
+	s := snapshot("1.97.0")
+	s.Sources[budget.Redis] = budget.SourceState{Problem: "connection refused"}
+	x := Explain(Input{Snapshot: s, Deployment: deployment, Asked: Entity{Entity: unread}})
+	if x.Healed() || !slices.Equal(x.SourcesDown, []budget.Source{budget.Redis}) {
+		t.Errorf("healed: %v, down: %v", x.Healed(), x.SourcesDown)
+	}
+}
