@@ -72,7 +72,7 @@ func (s *session) settled(ctx context.Context) (result checked, err error) {
 		view := s.poller.Snapshot() // made after everything was read
 		result = checked{view, suspectedSince(view, whole)}
 		open := len(result.undecided)
-		return open == 0 || time.Since(whole) > s.settledAtLatest(), fmt.Sprintf("%d suspected, waiting for it to settle", open)
+		return open == 0 || time.Since(whole) > s.patience(settledWithin), fmt.Sprintf("%d suspected, waiting for it to settle", open)
 	})
 	return result, err
 }

@@ -273,7 +273,7 @@ func (f *fresh) first(ctx context.Context) (*explain.Explanation, error) {
 		if read.IsZero() {
 			read = time.Now()
 		}
-		switch patient := time.Since(read) < f.settledAtLatest(); {
+		switch patient := time.Since(read) < f.patience(explainedWithin); {
 		case patient && open.Known && !open.Value.After(read):
 			return false, settling
 		case patient && asking:

@@ -69,7 +69,7 @@ func (r *remote) first(ctx context.Context) (*explain.Explanation, error) {
 		return nil, err
 	}
 	asked, began := x.At, time.Now()
-	patience := patienceFor(duration(x.Read.WriteLag), duration(x.Read.Counters))
+	patience := explainedWithin + duration(x.Read.WriteLag) + 2*duration(x.Read.Counters)
 	for x.SuspectedSince(asked) && time.Since(began) < patience {
 		r.progress.say(settling)
 		if x, err = r.next(ctx); err != nil {

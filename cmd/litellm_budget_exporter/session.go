@@ -20,9 +20,10 @@ const (
 	sourceGraceTime = time.Minute
 	// progressAfter is how long a person waits before being told what for.
 	progressAfter = time.Second
-	// settledWithin is how long it takes at most to settle a suspicion, besides a write lag and two intervals: a
-	// divergence has to last a minute, and LiteLLM may be slow.
-	settledWithin = 2 * time.Minute
+	// settledWithin is how long it takes at most to settle a suspicion, besides a write lag and two intervals: most take a
+	// minute, a divergence that reservations can be takes five. Somebody who waits for an explanation is told of the
+	// suspicion before that.
+	settledWithin, explainedWithin = 5 * time.Minute, 2 * time.Minute
 )
 
 var errInterrupted = errors.New("interrupted")
@@ -74,14 +75,10 @@ func (s *session) wait(ctx context.Context, done func(*budget.Snapshot) (bool, s
 	}
 }
 
-// settledAtLatest is how long after it came up a suspicion is settled at the latest.
-func (s *session) settledAtLatest() time.Duration {
+// patience is for how long a suspicion is waited for: a time, a write lag and two readings.
+func (s *session) patience(most time.Duration) time.Duration {
 	cfg := s.config.Load()
-	return patienceFor(cfg.Tolerance.WriteLag, cfg.Intervals.Counters)
-}
-
-func patienceFor(writeLag, counters time.Duration) time.Duration {
-	return settledWithin + writeLag + 2*counters
+	return most + cfg.Tolerance.WriteLag + 2*cfg.Intervals.Counters
 }
 
 // failedSource is the error of a source that cannot be read: at once if it never could, else after a while.

@@ -1,9 +1,11 @@
 package judgement
 
 import (
+	"slices"
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/cause"
 )
 
 const (
@@ -12,9 +14,13 @@ const (
 	// for, but not so long that a real divergence would be called later than after two minutes.
 	divergingFor    = 60 * time.Second
 	divergingAtMost = 90 * time.Second
+	settledAtMost   = 105 * time.Second // where a request was settled meanwhile
 	// metFor is for how long an entity that was never seen well must be known before it is called diverging by a counter
 	// that moves and is too high: until then it is not known what reservations are usual for it.
 	metFor = 105 * time.Second
+	// strangeFor is for how long a counter can be too high by the reservations of a traffic at which the entity was never
+	// seen well.
+	strangeFor = 5 * time.Minute
 )
 
 // liftFor is for how long what a counter rose by can be something else than a divergence.
@@ -47,7 +53,9 @@ func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 		t.plainSince = at
 	}
 	t.seenWell = t.seenWell || j.entering && a.agrees && t.counter.State == budget.CounterPresent
-	t.divergingDue = j.divergingDueAt(t, a, at)
+	if !t.divergingSince.IsZero() {
+		t.divergingDue = j.divergingDueAt(t, a, at)
+	}
 	if !j.entering {
 		return
 	}
@@ -59,22 +67,33 @@ func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 
 // divergingDueAt is when the divergence has been in every reading for so long that it is none that ends by itself.
 func (j *Judge) divergingDueAt(t *Track, a assessment, at time.Time) time.Time {
+	since, plain := t.divergingSince, t.plainSince
+	if plain.IsZero() {
+		plain = at
+	}
 	enough := divergingFor
 	if a.lifted {
 		enough = j.liftFor()
 	}
-	due, plain := t.divergingSince.Add(enough), t.plainSince
-	if plain.IsZero() {
-		plain = at
+	due := []time.Time{since.Add(enough), plain.Add(j.params.CounterInterval)}
+	if m := t.motion; m != nil && len(m.counter) > 0 && t.tooHigh {
+		if m.fellAt.After(since) { // what was in flight until then is on its way to the row
+			due = append(due, since.Add(min(m.fellAt.Sub(since)+j.unwrittenFor(), settledAtMost)))
+		}
+		if !t.seenWell {
+			due = append(due, t.firstAt.Add(metFor))
+		}
+		if t.usual.strange(m.rowRate(at), a.enforced.Value-t.row.Spend.Value) && j.likeReservations(t, a, at) {
+			due = append(due, since.Add(strangeFor))
+		}
 	}
-	if stays := plain.Add(j.params.CounterInterval); stays.After(due) {
-		due = stays
-	}
-	moves := t.motion != nil && len(t.motion.counter) > 0 && t.tooHigh
-	if met := t.firstAt.Add(metFor); moves && !t.seenWell && met.After(due) {
-		due = met
-	}
-	return due
+	return slices.MaxFunc(due, time.Time.Compare)
+}
+
+// likeReservations says that the cause, as far as it can be told, looks as reservations in flight do.
+func (j *Judge) likeReservations(t *Track, a assessment, at time.Time) bool {
+	c, _, _ := cause.Classify(j.facts(t, a, at))
+	return c == budget.Unexplained || c == budget.ReservationLeak || c == budget.DoubleApply
 }
 
 // broughtUp says that a row that stood still while its counter was too high has risen to more than the counter was as that

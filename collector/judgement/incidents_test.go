@@ -19,7 +19,8 @@ type incident struct {
 	release   string
 	limit     *float64 // of the key that it happens to
 	spend     float64
-	quiet     bool // the key has no traffic before
+	quiet     bool    // the key has no traffic before
+	traffic   pattern // of the key, before and meanwhile; some of little cost if zero
 	begin     func(f *fleet, key string)
 	during    func(f *fleet, key string, tick int) // between two ticks of five seconds
 	verdict   budget.Verdict
@@ -99,11 +100,8 @@ func TestIncidents(t *testing.T) {
 			verdict: budget.Diverging, cause: budget.ReservationLeak,
 		},
 		"requests counted twice": {
-			release: "1.84.0", limit: new(500.0), spend: 20,
-			during: func(f *fleet, key string, _ int) {
-				f.send(0, simulator.Request{Key: key, Cost: 0.3, Estimate: 0.3})
-				f.add(key, 0.3)
-			},
+			release: "1.84.0", limit: new(500.0), spend: 20, traffic: pattern{24 * time.Hour, 0, 5 * time.Second, 1, 0.3, 0.3, 0},
+			during:  func(f *fleet, key string, _ int) { f.add(key, 0.3) },
 			verdict: budget.Diverging, cause: budget.DoubleApply,
 		},
 		"a counter without expiry": {
@@ -143,7 +141,7 @@ func TestIncidents(t *testing.T) {
 			f.calm()
 			key := f.key(simulator.Key{MaxBudget: c.limit, Spend: c.spend})
 			if !c.quiet {
-				f.sends(key, pattern{24 * time.Hour, 0, 5 * time.Second, 1, 0.004, 0.016, 5 * time.Second})
+				f.sends(key, cmp.Or(c.traffic, pattern{24 * time.Hour, 0, 5 * time.Second, 1, 0.004, 0.016, 5 * time.Second}))
 			}
 			f.run(10 * time.Minute)
 			if c.begin != nil {

@@ -115,6 +115,8 @@ func (j *Judge) Row(t *Track, r *budget.Row) {
 		t.observed += observedRise(before, r)
 		if before.Spend.Known && r.Spend.Known && r.Spend.Value < before.Spend.Value {
 			t.usual.forsake(false)
+			t.divergingSince = time.Time{} // what is between the two after a reset or an edit is another divergence
+			t.carried = j.carriedOver(t, before)
 		}
 		if t.motion != nil && t.counter.State == budget.CounterPresent && reportedRose(before, r) && t.lock == budget.NotJudged && !t.lasting {
 			if d := t.motion.behind(before.Spend.Value, t.counter.Value, before.ReadAt); d.Known {
@@ -178,6 +180,9 @@ func (j *Judge) Counter(t *Track, c budget.Counter, windows []budget.Counter) {
 	j.flush.counter(t, before, c)
 	if before.State == budget.CounterPresent && c.Value != before.Value && ranOut(before, c) {
 		t.usual.forsake(true)
+	}
+	if c.State == budget.CounterAbsent || before.State == budget.CounterPresent && ranOut(before, c) {
+		t.carried = 0 // it is seeded with it
 	}
 	t.probe.counter(before, c, t.stirred)
 	t.stirred = before.State == budget.CounterPresent && c.State == budget.CounterPresent && c.Value != before.Value

@@ -43,6 +43,8 @@ type motion struct {
 	// then may not be in the row yet.
 	rowStoodUntil time.Time
 
+	fellAt time.Time // when the counter fell last: requests were in flight until then
+
 	peak         float64 // of the counter, within a burn window
 	peakAt       time.Time
 	settled      float64 // USD, the most that was settled within a burn window lately
@@ -69,6 +71,9 @@ func (m *motion) counterMoved(before, now budget.Counter, reported budget.Option
 		r := newRise(before.ReadAt, now.ReadAt, now.Value-before.Value, reported.Value)
 		r.value = now.Value
 		m.counter = appendRise(m.counter, r, keep)
+	}
+	if now.Value < before.Value {
+		m.fellAt = now.ReadAt
 	}
 	if now.Value != before.Value { // spend raises it all the while: what it falls short of that was settled, too
 		m.peak += m.rowRate(now.ReadAt) * now.ReadAt.Sub(before.ReadAt).Seconds()
@@ -121,7 +126,7 @@ func (m *motion) rowMoved(before, now *budget.Row, unwrittenFor time.Duration) {
 	for i := range m.counter {
 		r := &m.counter[i]
 		followed := now.Spend.Value-r.reported >= r.usd/2
-		if followed {
+		if followed || change < 0 {
 			r.least = float32(math.Inf(-1)) // what is ahead of the row since is other spend
 		}
 		if !r.noBurn && !followed && now.Spend.Value >= r.reported && now.ReadAt.UnixNano()-r.to >= int64(unwrittenFor) {

@@ -13,13 +13,19 @@ const (
 	busyFor = 2 * time.Minute
 	// longestFlight bounds what is believed of how long spend is in flight.
 	longestFlight = 5 * time.Minute
+	// mostReserved is for how much of its spending, in time, an entity can have reservations in flight: a request can
+	// reserve many times what it will cost.
+	mostReserved = 10 * time.Minute
+	// fasterBy is by how many times an entity must spend faster than it was ever seen well for that to be strange.
+	fasterBy = 2
 )
 
 // usual is by how much an entity was ahead of its row and came back to it by itself: reservations that were settled and
 // spend that was written. That much is nothing to remark on while it is busy.
 type usual struct {
-	usd float64
-	at  time.Time
+	usd  float64
+	at   time.Time
+	pace float64 // USD per second, the fastest that its row rose while the two agreed
 
 	// The excursion under way.
 	peak     float64 // USD
@@ -43,24 +49,37 @@ func (j *Judge) learn(t *Track, a assessment, at time.Time) {
 	u.settled += max(0, u.counter-t.counter.Value)
 	u.counter = t.counter.Value
 	ahead := t.counter.Value - t.row.Spend.Value
+	if a.agrees {
+		u.pace = max(u.pace, t.motion.rowRate(at))
+	}
 	if ahead > j.params.ToleranceUSD+t.motion.rowRate(at)*j.writeLag().Seconds() {
 		u.peak, u.rate = max(u.peak, ahead), max(u.rate, t.motion.rowRate(at))
+		if ahead <= u.peak/2 && u.remember(at) { // under heavy traffic it may never end, but come and go
+			u.peak, u.settled = ahead, 0
+		}
 		return
 	}
-	if u.peak > 0 && u.settled >= u.peak/2 && !u.forsaken {
-		if u.peak >= u.usd || at.Sub(u.at) > usualFor {
-			u.usd, u.at = u.peak, at
-		}
-		if u.rate > 0 {
-			j.flight.add(time.Duration(min(u.peak/u.rate, longestFlight.Seconds()) * float64(time.Second)))
-		}
+	if u.remember(at) && u.rate > 0 {
+		j.flight.add(time.Duration(min(u.peak/u.rate, longestFlight.Seconds()) * float64(time.Second)))
 	}
 	u.forsake(true)
 }
 
+// remember takes the excursion under way, or what of it is over, for one that is usual, if it is known that it was
+// reservations: a good part of it was seen to be settled, although spend that rises meanwhile hides some.
+func (u *usual) remember(at time.Time) bool {
+	if u.peak == 0 || u.settled < u.peak/4 || u.forsaken {
+		return false
+	}
+	if u.peak >= u.usd || at.Sub(u.at) > usualFor {
+		u.usd, u.at = u.peak, at
+	}
+	return true
+}
+
 // forsake gives up the excursion under way; ended says that the next one may be believed.
 func (u *usual) forsake(ended bool) {
-	*u = usual{usd: u.usd, at: u.at, counter: u.counter, forsaken: !ended}
+	*u = usual{usd: u.usd, at: u.at, pace: u.pace, counter: u.counter, forsaken: !ended}
 }
 
 // usualReservations is the size of reservations in flight that are usual for an entity now, in USD: its own where they
@@ -74,4 +93,11 @@ func (j *Judge) usualReservations(t *Track, now time.Time) float64 {
 		most = max(most, t.usual.usd)
 	}
 	return most
+}
+
+// strange says that the entity spends (USD per second) much faster than it was ever seen well, and is ahead of its row by
+// no more (USD) than it can have reserved then.
+func (u *usual) strange(rate, ahead float64) bool {
+	rate = max(rate, u.rate)
+	return rate > fasterBy*u.pace && ahead <= rate*mostReserved.Seconds()
 }

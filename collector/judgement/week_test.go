@@ -152,7 +152,7 @@ func TestExhaustedIsNotFalselyLocked(t *testing.T) {
 
 // TestHealthyFleetsAtRandom has fleets of keys of any price, pace, burst, size of reservation and length of requests.
 func TestHealthyFleetsAtRandom(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 10))
@@ -167,7 +167,7 @@ func TestHealthyFleetsAtRandom(t *testing.T) {
 				cost := between(0.001, 1)
 				p := pattern{
 					busy: seconds(30, 20_000), idle: seconds(30, 20_000), every: seconds(2, 120), burst: 1 + r.IntN(6),
-					cost: cost, estimate: cost * between(1, 8), takes: seconds(1, 30),
+					cost: cost, estimate: cost * between(1, 12), takes: seconds(1, 50),
 				}
 				limit := max(between(50, 100_000)*cost, 20*float64(p.burst)*p.estimate)
 				f.sends(f.key(simulator.Key{

@@ -62,7 +62,7 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 		lifted = t.motion.lifted(now, j.liftFor())
 	}
 	tolerance := j.params.ToleranceUSD + burn*(lag+gap).Seconds()
-	patience, utmost := 0.0, 0.0          // for rows that are far behind
+	patience, utmost := 0.0, 0.0          // for rows that are far behind, or hold what was spent before a reset
 	if a.enforced.Value > r.Spend.Value { // reservations and spend on its way make the counter too high, never too low
 		if t.motion != nil {
 			unwritten = t.motion.unwritten(now, j.behindFor())
@@ -70,6 +70,8 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 		tolerance += j.usualReservations(t, now)
 		patience = burn * (j.behindFor() - lag).Seconds()
 		utmost = max(patience, rowRate*(j.behindAtMost()-lag).Seconds())
+	} else {
+		patience = t.carried
 	}
 	a.tolerance = budget.Some(tolerance)
 	a.agrees = c.State == budget.CounterAbsent || c.State == budget.CounterPresent && math.Abs(c.Value-r.Spend.Value) <= tolerance
@@ -90,11 +92,11 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 		return cap.ReachedBy(enforced) && cap.Above(reported) && enforced > reported && exceeds(reported, tolerance)
 	}
 	bypasses := func(cap budget.Cap, reported float64) bool {
-		return cap.ReachedBy(reported) && cap.Above(enforced) && enforced < reported && exceeds(reported, tolerance)
+		return cap.ReachedBy(reported) && cap.Above(enforced) && enforced < reported && exceeds(reported, tolerance+patience)
 	}
 	notable := math.Abs(enforced-reported) > j.params.ToleranceRatio*max(math.Abs(enforced), math.Abs(reported))
 	a.diverges = notable && exceeds(reported, tolerance+patience)
-	a.plain = notable && math.Abs(enforced-reported) > tolerance+utmost
+	a.plain = enforced < reported || notable && enforced-reported > tolerance+utmost
 	a.unsure = notable && !a.diverges && exceeds(reported, tolerance+patience-burn*gap.Seconds())
 	a.lifted = enforced > reported && enforced-reported <= lifted
 	if a.cap.State != budget.CapKnown || a.cap.BlocksByIntent() {
