@@ -104,6 +104,15 @@ func (s subject) redis(name string, command ...string) []string {
 	return []string{strings.Join(append(words, command[1:]...), " ")}
 }
 
+// explainAgain is the command that explains an entity again, with flags; an id that looks like a flag is told from one.
+func explainAgain(id budget.ID, flags string) string {
+	words := []string{"litellm_budget_exporter explain", Quote(id.Value), flags}
+	if strings.HasPrefix(id.Value, "-") {
+		words = []string{"litellm_budget_exporter explain", flags, "--", Quote(id.Value)}
+	}
+	return strings.Join(words, " ")
+}
+
 // Quote is a word as a shell takes it.
 func Quote(word string) string {
 	plain := func(r rune) bool {

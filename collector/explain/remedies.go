@@ -334,7 +334,7 @@ func upgrade(to, better string) remedy {
 func record(s subject, _ *Budget) (Remedy, bool) {
 	return Remedy{
 		Title:    "Record it, so that somebody can tell",
-		Commands: []string{"litellm_budget_exporter explain " + Quote(s.Entity.Entity.ID.Value) + " --watch --record case.yml"},
+		Commands: []string{explainAgain(s.Entity.Entity.ID, "--watch --record case.yml")},
 		Changes:  "Nothing: it reads until it is over and writes both numbers over time, without names, to case.yml.",
 	}, true
 }

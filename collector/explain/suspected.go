@@ -71,7 +71,7 @@ func (s subject) suspectedText(b *Budget) string {
 func (s subject) suspectedRemedies(b *Budget) []Remedy {
 	wait := Remedy{
 		Title:    "Wait until it is settled",
-		Commands: []string{"litellm_budget_exporter explain " + Quote(s.Entity.Entity.ID.Value) + " --watch"},
+		Commands: []string{explainAgain(s.Entity.Entity.ID, "--watch")},
 		Changes:  "Nothing. What mends it depends on whether, and why, it is so: " + b.Suspected.Settled() + ".",
 	}
 	found := []Remedy{wait.whole()}

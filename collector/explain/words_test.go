@@ -1,6 +1,10 @@
 package explain
 
-import "testing"
+import (
+	"testing"
+
+	"litellm_budget_exporter/collector/budget"
+)
 
 func TestAmount(t *testing.T) {
 	for _, c := range []struct {
@@ -50,6 +54,17 @@ func TestQuote(t *testing.T) {
 	} {
 		if got := Quote(word); got != want {
 			t.Errorf("Quote(%q) = %s, want %s", word, got, want)
+		}
+	}
+}
+
+func TestExplainAgain(t *testing.T) {
+	for id, want := range map[string]string{
+		"team-1":  "litellm_budget_exporter explain team-1 --watch",
+		"-team 1": "litellm_budget_exporter explain --watch -- '-team 1'",
+	} {
+		if got := explainAgain(budget.ID{Scope: budget.Team, Value: id}, "--watch"); got != want {
+			t.Errorf("%s, want %s", got, want)
 		}
 	}
 }

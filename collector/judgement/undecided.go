@@ -31,10 +31,11 @@ func (t *Track) suspected() *budget.Suspicion {
 			also(s.verdict, s.since, budget.Some(s.due))
 		}
 	}
-	if !t.divergingSince.IsZero() && !t.lasting && !t.odd && t.lock == budget.NotJudged {
+	called := t.lock != budget.NotJudged || t.lasting || t.odd
+	if !t.divergingSince.IsZero() && !called {
 		also(budget.Diverging, t.divergingSince, budget.Some(t.divergingDue))
 	}
-	if t.counter.State == budget.CounterPresent && t.counter.TTL == budget.NoExpiry && !t.immortal {
+	if t.counter.State == budget.CounterPresent && t.counter.TTL == budget.NoExpiry && !called {
 		also(budget.Diverging, t.counter.ReadAt, budget.Optional[time.Time]{})
 	}
 	return open

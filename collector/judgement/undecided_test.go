@@ -86,6 +86,10 @@ func TestUndecidedSince(t *testing.T) {
 	t.Run("below 0", func(t *testing.T) { // it is diverging whatever becomes of what is between the two
 		decided(tell(t, "1.84.0").row(0, 2).counter(1, 2).counter(16, -1).verdict(budget.Diverging))
 	})
+	t.Run("no end of what is locked", func(t *testing.T) {
+		s := tell(t, "1.84.0").pair(0, 3, 12).pair(20, 3, 12).verdict(budget.FalselyLocked)
+		decided(s.reading(budget.Counter{State: budget.CounterPresent, Value: 12, TTL: budget.NoExpiry, ReadAt: at(35)}).verdict(budget.FalselyLocked))
+	})
 	t.Run("no end", func(t *testing.T) {
 		forever := func(s *story, seconds float64) *story {
 			return s.reading(budget.Counter{State: budget.CounterPresent, Value: 3, TTL: budget.NoExpiry, ReadAt: epoch.Add(time.Duration(seconds) * time.Second)})
