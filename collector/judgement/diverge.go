@@ -10,16 +10,15 @@ import (
 
 const (
 	// divergingFor is for how long a divergence must be in every reading to be called one. Where the counter rose by as
-	// much meanwhile it can be a request that takes about as long, and then spend on its way to the row: that is waited
-	// for, but not so long that a real divergence would be called later than after two minutes.
+	// much meanwhile, or a request was settled, it can be a request that takes about as long, and then spend on its way to
+	// the row: that is waited for, but not so long that a real divergence would be called later than after two minutes.
 	divergingFor    = 60 * time.Second
 	divergingAtMost = 90 * time.Second
-	settledAtMost   = 105 * time.Second // where a request was settled meanwhile
 	// metFor is for how long an entity that was never seen well must be known before it is called diverging by a counter
 	// that moves and is too high: until then it is not known what reservations are usual for it.
 	metFor = 105 * time.Second
 	// strangeFor is for how long a counter can be too high by the reservations of a traffic at which the entity was never
-	// seen well.
+	// seen well: nothing tells a flood of them from a leak before it has gone on for longer than requests take.
 	strangeFor = 5 * time.Minute
 )
 
@@ -78,7 +77,7 @@ func (j *Judge) divergingDueAt(t *Track, a assessment, at time.Time) time.Time {
 	due := []time.Time{since.Add(enough), plain.Add(j.params.CounterInterval)}
 	if m := t.motion; m != nil && len(m.counter) > 0 && t.tooHigh {
 		if m.fellAt.After(since) { // what was in flight until then is on its way to the row
-			due = append(due, since.Add(min(m.fellAt.Sub(since)+j.unwrittenFor(), settledAtMost)))
+			due = append(due, since.Add(min(m.fellAt.Sub(since)+j.unwrittenFor(), divergingAtMost)))
 		}
 		if !t.seenWell {
 			due = append(due, t.firstAt.Add(metFor))

@@ -1,6 +1,7 @@
 package judgement
 
 import (
+	"math"
 	"testing"
 
 	"litellm_budget_exporter/collector/budget"
@@ -62,6 +63,27 @@ func TestReservationsAtAStrangePace(t *testing.T) {
 			t.Errorf("called after %v s", got-315)
 		}
 	})
+	t.Run("written once a minute", func(t *testing.T) {
+		s := tell(t, "1.84.0", wide).pair(0, 3, 3)
+		for sec := 15.0; sec < 300; sec += 15 {
+			s.pair(sec, 3+cents*60*math.Floor(sec/60), 3+cents*sec+ahead).verdict(budget.OK)
+		}
+	})
+	t.Run("as if counted twice", func(t *testing.T) {
+		s := tell(t, "1.84.0", wide).pair(0, 3, 3)
+		for sec := 15.0; sec < 240; sec += 15 {
+			s.pair(sec, 3+cents*sec, 5+2*cents*sec).verdict(budget.OK)
+		}
+	})
+	t.Run("as if they leaked", func(t *testing.T) {
+		s := tell(t, "1.90.7")
+		for i, r := range [][2]float64{
+			{0, 0.1677}, {0, 0.2977}, {0, 0.3076}, {0.0515, 0.3348}, {0.0515, 0.3602}, {0.0515, 0.4069}, {0.0515, 0.4712},
+			{0.1272, 0.4607}, {0.1272, 0.4901}, {0.1272, 0.5788}, {0.1272, 0.6003},
+		} {
+			s.counter(15*float64(i+1), r[1]).row(15*float64(i+1)+0.1, r[0]).verdict(budget.OK)
+		}
+	})
 	t.Run("more than can be reserved", func(t *testing.T) {
 		s := busy(tell(t, "1.84.0", wide).pair(0, 3, 3), 15, 10*ahead).verdict(budget.Diverging)
 		if got := calledAt(s); got > 15+105 {
@@ -79,17 +101,17 @@ func TestReservationsAtAStrangePace(t *testing.T) {
 
 func TestWhatIsApartAfterAResetIsAnotherDivergence(t *testing.T) {
 	s := tell(t, "1.84.0").pair(0, 9, 9).cold(15).pair(30, 9, 9.5).pair(45, 9, 9.5).pair(60, 9, 9.5)
-	s.pair(75, 0, 0.3).verdict(budget.OK)
-	for sec := 90.0; sec < 135; sec += 15 {
+	for sec := 75.0; sec < 150; sec += 15 { // the first would have been one from 120 s on
 		s.pair(sec, 0, 0.3).verdict(budget.OK)
 	}
-	s.pair(150, 0, 0.3).pair(166, 0, 0.3).verdict(budget.Diverging)
+	s.pair(151, 0, 0.3).pair(166, 0, 0.3).verdict(budget.Diverging)
 }
 
 func TestSpendOfBeforeAResetThatIsWrittenAfterItIsNoDivergence(t *testing.T) {
+	// Two cents a second, with the row 15 s behind, and after the reset so much in the row of which the counter knows nothing.
 	afterReset := func(late float64) *story {
 		s := tell(t, "1.84.0")
-		for sec := 0.0; sec < 120; sec += 15 { // two cents a second, the row 15 s behind
+		for sec := 0.0; sec < 120; sec += 15 {
 			s.pair(sec, 3+0.02*sec, 3+0.02*(sec+15))
 		}
 		s.pair(120, 0, 0)
@@ -98,19 +120,29 @@ func TestSpendOfBeforeAResetThatIsWrittenAfterItIsNoDivergence(t *testing.T) {
 		}
 		return s
 	}
-	afterReset(0.4).verdict(budget.OK)
-	s := afterReset(0.4).cold(300)
-	for sec := 315.0; sec <= 390; sec += 15 { // seeded anew, it knows of all that is in the row
-		s.pair(sec, 0.4, 0.1)
+	diverges := func(s *story, from, reported, counter float64) {
+		t.Helper()
+		for sec := from; sec <= from+75; sec += 15 {
+			s.pair(sec, reported, counter)
+		}
+		s.verdict(budget.Diverging)
 	}
-	s.verdict(budget.Diverging)
-	afterReset(5).verdict(budget.Diverging)
+	t.Run("as much as was on its way", func(t *testing.T) { afterReset(0.4).verdict(budget.OK) })
+	t.Run("more", func(t *testing.T) { afterReset(5).verdict(budget.Diverging) })
+	t.Run("more than there was in the end", func(t *testing.T) { diverges(afterReset(0.4), 300, 1.4, 0.1) })
+	t.Run("at a cap between the two", func(t *testing.T) {
+		s := afterReset(0.4)
+		s.base.MaxBudget = budget.Some(0.35)
+		s.pair(300, 0.4, 0.1).pair(320, 0.4, 0.1).verdict(budget.OK)
+	})
+	t.Run("once the counter has gone", func(t *testing.T) { diverges(afterReset(0.4).cold(300), 315, 0.4, 0.1) })
+	t.Run("once the counter has run out", func(t *testing.T) { diverges(afterReset(0.4), 350, 0.4, 0.1) })
 }
 
 func TestARequestThatWasSettledIsOnItsWayToTheRow(t *testing.T) {
 	s := tell(t, "1.84.0").pair(0, 3, 3).cold(15).pair(30, 3, 3.6).pair(45, 3, 3.6).pair(60, 3, 3.55)
-	for sec := 75.0; sec < 135; sec += 15 { // the flush comes once a minute, and the row is read 15 s later
+	for sec := 75.0; sec < 120; sec += 15 { // it would have been one from 105 s on
 		s.pair(sec, 3, 3.55).verdict(budget.OK)
 	}
-	s.pair(135, 3, 3.55).verdict(budget.Diverging)
+	s.pair(121, 3, 3.55).verdict(budget.Diverging)
 }

@@ -99,6 +99,16 @@ func TestIncidents(t *testing.T) {
 			},
 			verdict: budget.Diverging, cause: budget.ReservationLeak,
 		},
+		"a reservation that leaks as traffic grows": {
+			release: "1.84.0", limit: new(500.0), spend: 20,
+			begin: func(f *fleet, key string) { f.kill(key, 6, 1) },
+			during: func(f *fleet, key string, _ int) {
+				for range 5 {
+					f.send(5*time.Second, simulator.Request{Key: key, Cost: 0.02, Estimate: 0.08})
+				}
+			},
+			verdict: budget.Diverging, cause: budget.Unexplained,
+		},
 		"requests counted twice": {
 			release: "1.84.0", limit: new(500.0), spend: 20, traffic: pattern{24 * time.Hour, 0, 5 * time.Second, 1, 0.3, 0.3, 0},
 			during:  func(f *fleet, key string, _ int) { f.add(key, 0.3) },

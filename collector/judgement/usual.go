@@ -18,14 +18,16 @@ const (
 	mostReserved = 10 * time.Minute
 	// fasterBy is by how many times an entity must spend faster than it was ever seen well for that to be strange.
 	fasterBy = 2
+	// growsBy is by how many times more than its traffic its reservations can grow then.
+	growsBy = 3
 )
 
-// usual is by how much an entity was ahead of its row and came back to it by itself: reservations that were settled and
-// spend that was written. That much is nothing to remark on while it is busy.
+// usual is by how much an entity was ahead of its row and came back to it by itself, or half of the way: reservations that
+// were settled and spend that was written. That much is nothing to remark on while it is busy.
 type usual struct {
 	usd  float64
 	at   time.Time
-	pace float64 // USD per second, the fastest that its row rose while the two agreed
+	pace float64 // USD per second, the fastest that its row ever rose while the two agreed
 
 	// The excursion under way.
 	peak     float64 // USD
@@ -55,12 +57,13 @@ func (j *Judge) learn(t *Track, a assessment, at time.Time) {
 	if ahead > j.params.ToleranceUSD+t.motion.rowRate(at)*j.writeLag().Seconds() {
 		u.peak, u.rate = max(u.peak, ahead), max(u.rate, t.motion.rowRate(at))
 		if ahead <= u.peak/2 && u.remember(at) { // under heavy traffic it may never end, but come and go
-			u.peak, u.settled = ahead, 0
+			u.peak, u.settled, u.rate = ahead, 0, t.motion.rowRate(at)
 		}
 		return
 	}
 	if u.remember(at) && u.rate > 0 {
-		j.flight.add(time.Duration(min(u.peak/u.rate, longestFlight.Seconds()) * float64(time.Second)))
+		flight := time.Duration(min(u.peak/u.rate, longestFlight.Seconds()) * float64(time.Second))
+		j.flight.add(max(0, flight-j.behindFor()+j.writeLag())) // the wait for a slow flush is not part of it
 	}
 	u.forsake(true)
 }
@@ -98,6 +101,9 @@ func (j *Judge) usualReservations(t *Track, now time.Time) float64 {
 // strange says that the entity spends (USD per second) much faster than it was ever seen well, and is ahead of its row by
 // no more (USD) than it can have reserved then.
 func (u *usual) strange(rate, ahead float64) bool {
-	rate = max(rate, u.rate)
-	return rate > fasterBy*u.pace && ahead <= rate*mostReserved.Seconds()
+	most := rate * mostReserved.Seconds()
+	if u.usd > 0 && u.pace > 0 {
+		most = min(most, growsBy*u.usd*rate/u.pace)
+	}
+	return rate > fasterBy*u.pace && ahead <= most
 }

@@ -71,7 +71,7 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 		patience = burn * (j.behindFor() - lag).Seconds()
 		utmost = max(patience, rowRate*(j.behindAtMost()-lag).Seconds())
 	} else {
-		patience = t.carried
+		patience = t.carried.usd
 	}
 	a.tolerance = budget.Some(tolerance)
 	a.agrees = c.State == budget.CounterAbsent || c.State == budget.CounterPresent && math.Abs(c.Value-r.Spend.Value) <= tolerance
@@ -96,7 +96,7 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 	}
 	notable := math.Abs(enforced-reported) > j.params.ToleranceRatio*max(math.Abs(enforced), math.Abs(reported))
 	a.diverges = notable && exceeds(reported, tolerance+patience)
-	a.plain = enforced < reported || notable && enforced-reported > tolerance+utmost
+	a.plain = notable && math.Abs(enforced-reported) > tolerance+utmost
 	a.unsure = notable && !a.diverges && exceeds(reported, tolerance+patience-burn*gap.Seconds())
 	a.lifted = enforced > reported && enforced-reported <= lifted
 	if a.cap.State != budget.CapKnown || a.cap.BlocksByIntent() {
