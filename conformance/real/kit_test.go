@@ -110,3 +110,43 @@ func worksIn(t *testing.T, dir string) (pids []string) {
 	}
 	return pids
 }
+
+// TestKeeper: a process whose parent ends, and whose child is not there yet when the keeper looks, does not leave a file behind.
+func TestKeeper(t *testing.T) {
+	const elusive = `
+import os, time
+end = time.monotonic() + 2
+while time.monotonic() < end:
+    if os.fork():
+        os._exit(0)
+    open(str(os.getpid()), 'w').close()
+`
+	for range 8 {
+		t.Run("", func(t *testing.T) {
+			dir := t.TempDir()
+			work := filepath.Join(dir, "work")
+			if err := os.Mkdir(work, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			elusive := exec.Command("python3", "-c", elusive)
+			elusive.Dir, elusive.SysProcAttr = work, &syscall.SysProcAttr{Setsid: true}
+			if err := elusive.Run(); err != nil { // the first of them ends at once, and the session goes on
+				t.Fatal(err)
+			}
+			keeper := exec.Command("../kit/keeper", work)
+			keeper.Stdin = strings.NewReader(fmt.Sprintln(elusive.Process.Pid))
+			if out, err := keeper.CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			eventually(t, func() error {
+				if left := worksIn(t, dir); len(left) > 0 {
+					return fmt.Errorf("%v go on", left)
+				}
+				return nil
+			})
+			if _, err := os.Stat(work); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the directory is left (%v)", err)
+			}
+		})
+	}
+}
