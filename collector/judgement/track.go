@@ -20,8 +20,8 @@ type Track struct {
 	motion   *motion        // nil while neither side moved lately
 	history  *cause.History // nil where there was nothing to remember: neither side moved, and nothing diverges
 	probe    lagProbe
-	stirred  bool // the counter's last reading differs from the one before
-	usual    usual
+	stirred  bool   // the counter's last reading differs from the one before
+	usual    *usual // nil until a side moved
 	guard    guard
 	carried  carried
 	immortal bool // without expiry in two readings running
@@ -146,6 +146,9 @@ func (t *Track) remembering(row *budget.Row, c budget.Counter) *cause.History {
 func (t *Track) moving() *motion {
 	if t.motion == nil {
 		t.motion = &motion{}
+	}
+	if t.usual == nil {
+		t.usual = &usual{}
 	}
 	return t.motion
 }

@@ -28,18 +28,23 @@ type usual struct {
 	usd  float64
 	at   time.Time
 	pace float64 // USD per second, the fastest that its row ever rose while the two agreed
+	lead lead
 
-	// The excursion under way.
+	counter float64 // as last read
+	excursion
+}
+
+// excursion is a time in which an entity is ahead of its row.
+type excursion struct {
 	peak     float64 // USD
 	settled  float64 // USD by which the counter fell
 	rate     float64 // USD per second by which the row rose, at most
-	counter  float64 // as last read
-	forsaken bool    // it is no longer told whether it ends by itself
+	forsaken bool    // it is not told whether it ends by itself
 }
 
 // learn takes in a reading of an entity.
 func (j *Judge) learn(t *Track, a assessment, at time.Time) {
-	u := &t.usual
+	u := t.usual
 	if t.motion == nil || t.counter.State != budget.CounterPresent || !a.judged {
 		u.forsake(t.motion == nil || t.counter.State == budget.CounterAbsent)
 		return
@@ -51,13 +56,16 @@ func (j *Judge) learn(t *Track, a assessment, at time.Time) {
 	u.settled += max(0, u.counter-t.counter.Value)
 	u.counter = t.counter.Value
 	ahead := t.counter.Value - t.row.Spend.Value
+	if t.readingGap() <= j.params.CounterInterval/4 {
+		u.lead.ahead(ahead, at)
+	}
 	if a.agrees {
 		u.pace = max(u.pace, t.motion.rowRate(at))
 	}
 	if ahead > j.params.ToleranceUSD+t.motion.rowRate(at)*j.writeLag().Seconds() {
 		u.peak, u.rate = max(u.peak, ahead), max(u.rate, t.motion.rowRate(at))
 		if ahead <= u.peak/2 && u.remember(at) { // under heavy traffic it may never end, but come and go
-			u.peak, u.settled, u.rate = ahead, 0, t.motion.rowRate(at)
+			u.excursion = excursion{peak: ahead, rate: t.motion.rowRate(at)}
 		}
 		return
 	}
@@ -65,7 +73,7 @@ func (j *Judge) learn(t *Track, a assessment, at time.Time) {
 		flight := time.Duration(min(u.peak/u.rate, longestFlight.Seconds()) * float64(time.Second))
 		j.flight.add(max(0, flight-j.behindFor()+j.writeLag())) // the wait for a slow flush is not part of it
 	}
-	u.forsake(true)
+	u.excursion = excursion{}
 }
 
 // remember takes the excursion under way, or what of it is over, for one that is usual, if it is known that it was
@@ -80,9 +88,13 @@ func (u *usual) remember(at time.Time) bool {
 	return true
 }
 
-// forsake gives up the excursion under way; ended says that the next one may be believed.
+// forsake gives up the excursion under way, if any; ended says that the next one may be believed.
 func (u *usual) forsake(ended bool) {
-	*u = usual{usd: u.usd, at: u.at, pace: u.pace, counter: u.counter, forsaken: !ended}
+	if u == nil {
+		return
+	}
+	u.excursion = excursion{forsaken: !ended}
+	u.lead.forsake()
 }
 
 // usualReservations is the size of reservations in flight that are usual for an entity now, in USD: its own where they
@@ -92,11 +104,22 @@ func (j *Judge) usualReservations(t *Track, now time.Time) float64 {
 		return 0
 	}
 	most := max(t.motion.inFlight(now), t.motion.rowRate(now)*j.flight.measured.Value.Seconds())
-	if now.Sub(t.usual.at) <= usualFor && now.Sub(t.counterMovedAt) <= busyFor {
+	if now.Sub(t.usual.at) <= usualFor && t.busy(now) {
 		most = max(most, t.usual.usd)
 	}
 	return most
 }
+
+// usualLead is by how much an entity is usually ahead of its row for a minute on end, in USD, while it is busy.
+func (t *Track) usualLead(now time.Time) float64 {
+	if t.motion == nil || !t.busy(now) || now.Sub(t.usual.lead.at) > usualFor {
+		return 0
+	}
+	return t.usual.lead.usd
+}
+
+// busy says that an entity can have requests in flight.
+func (t *Track) busy(now time.Time) bool { return now.Sub(t.counterMovedAt) <= busyFor }
 
 // strange says that the entity spends (USD per second) much faster than it was ever seen well, and is ahead of its row by
 // no more (USD) than it can have reserved then.
