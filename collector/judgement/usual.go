@@ -53,6 +53,7 @@ func (j *Judge) learn(t *Track, a assessment, at time.Time) {
 		u.forsake(false)
 		return
 	}
+	rate := t.motion.rowRate(at)
 	u.settled += max(0, u.counter-t.counter.Value)
 	u.counter = t.counter.Value
 	ahead := t.counter.Value - t.row.Spend.Value
@@ -60,12 +61,13 @@ func (j *Judge) learn(t *Track, a assessment, at time.Time) {
 		u.lead.ahead(ahead, at)
 	}
 	if a.agrees {
-		u.pace = max(u.pace, t.motion.rowRate(at))
+		u.pace = max(u.pace, rate)
 	}
-	if ahead > j.params.ToleranceUSD+t.motion.rowRate(at)*j.writeLag().Seconds() {
-		u.peak, u.rate = max(u.peak, ahead), max(u.rate, t.motion.rowRate(at))
+	u.rate = max(u.rate, rate)
+	if ahead > j.params.ToleranceUSD+rate*j.writeLag().Seconds() {
+		u.peak = max(u.peak, ahead)
 		if ahead <= u.peak/2 && u.remember(at) { // under heavy traffic it may never end, but come and go
-			u.excursion = excursion{peak: ahead, rate: t.motion.rowRate(at)}
+			u.excursion = excursion{peak: ahead, rate: rate}
 		}
 		return
 	}
