@@ -2,6 +2,9 @@ package judgement
 
 import "time"
 
+// leadMargin is by how many times a lead can be larger than any that was seen, and still be usual.
+const leadMargin = 1.25
+
 // lead is by how much a counter was ahead of its row for a minute on end and then, by itself, by less than half of that:
 // spend on its way and reservations, whether or not it was seen what of the two. What is called diverging must have been so
 // in every reading for as long, so it is this that tells what is usual, and not how far ahead the counter was for a moment.

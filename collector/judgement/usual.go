@@ -112,12 +112,12 @@ func (j *Judge) usualReservations(t *Track, now time.Time) float64 {
 	return most
 }
 
-// usualLead is by how much an entity is usually ahead of its row for a minute on end, in USD, while it is busy.
+// usualLead is by how much a busy entity can be ahead of its row for a minute on end, in USD, by what is usual for it.
 func (t *Track) usualLead(now time.Time) float64 {
 	if t.motion == nil || !t.busy(now) || now.Sub(t.usual.lead.at) > usualFor {
 		return 0
 	}
-	return t.usual.lead.usd
+	return leadMargin * t.usual.lead.usd
 }
 
 // busy says that an entity can have requests in flight.
