@@ -240,6 +240,9 @@ func (f *fresh) narrow(ctx context.Context) error {
 	return nil
 }
 
+// errGone is said of an entity that was there when it was first read.
+var errGone = errors.New("it is gone from LiteLLM: it was deleted, or the key was regenerated, which gives it another hash")
+
 // settling is said while something is suspected.
 const settling = "something is suspected, waiting for it to settle"
 
@@ -320,17 +323,21 @@ func (f *fresh) open(s *budget.Snapshot) (since budget.Optional[time.Time], aski
 func (f *fresh) next(ctx context.Context) (*explain.Explanation, error) {
 	due := time.Now().Add(time.Second)
 	var x *explain.Explanation
+	var problem string
 	err := f.wait(ctx, func(s *budget.Snapshot) (bool, string) {
 		if time.Now().Before(due) {
 			return false, ""
 		}
-		x = f.teller().explain(s, f.id)
+		x, problem = f.teller().explain(s, f.id), s.Sources[budget.LiteLLM].Problem
 		return true, ""
 	})
-	if err == nil && x == nil {
-		return nil, &whichOf{}
+	switch {
+	case err != nil || x != nil:
+		return x, err
+	case problem != "":
+		return nil, fmt.Errorf("LiteLLM cannot be read: %s", problem)
 	}
-	return x, err
+	return nil, errGone
 }
 
 func (p *program) print(o explainOptions, x *explain.Explanation) error {

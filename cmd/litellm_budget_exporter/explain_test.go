@@ -286,6 +286,51 @@ func TestExplainWatchesAndRecords(t *testing.T) {
 	}
 }
 
+// TestWatchLosesWhatItFollows tells apart why: its source, after a staleness shorter than the patience with a source, or
+// the entity itself.
+func TestWatchLosesWhatItFollows(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		lose func(d *deployment)
+		want string
+	}{
+		"the key is deleted": {func(d *deployment) { d.liteLLM.DeleteKey(d.locked) }, "it is gone from LiteLLM: it was deleted"},
+		"LiteLLM dies":       {func(d *deployment) { d.api.Close() }, "LiteLLM cannot be read: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := deploy(t, "")
+			d.lock(t)
+			config := d.config(t)
+			content, err := os.ReadFile(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, config, string(content)+"staleness: {litellm: 3s, redis: 3s}\n")
+			var stdout, stderr log
+			ended := make(chan int)
+			go func() {
+				ended <- run(t.Context(), []string{"explain", "checkout-prod", "--watch", "--config.file=" + config}, lookup(nil), strings.NewReader(""), &stdout, &stderr)
+			}()
+			eventually(t, func() error {
+				if !strings.Contains(stdout.String(), "Following it until nothing is wrong") {
+					return errors.New("it does not follow: " + stdout.String() + stderr.String())
+				}
+				return nil
+			})
+			c.lose(d)
+			select {
+			case code := <-ended:
+				if code == 0 || !strings.Contains(stderr.String(), c.want) || strings.Contains(stderr.String(), "no key or team") {
+					t.Errorf("code %d: %s", code, &stderr)
+				}
+			case <-time.After(patience):
+				t.Fatalf("it does not end:\n%s", &stdout)
+			}
+		})
+	}
+}
+
 func TestReplayOfTheCasebook(t *testing.T) {
 	d := deploy(t, "")
 	const cases = "../../collector/casebook/cases/"
