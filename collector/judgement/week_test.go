@@ -1,6 +1,7 @@
 package judgement_test
 
 import (
+	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -150,35 +151,57 @@ func TestExhaustedIsNotFalselyLocked(t *testing.T) {
 	}
 }
 
+// moreFleets has TestHealthyFleetsAtRandom measure how often somebody is accused. A counter below its row is then no
+// mistake: with so many seeds LiteLLM itself loses spend at some reset.
+var moreFleets = flag.Int("more-fleets", 0, "how many fleets more, with seeds from 50000 on, TestHealthyFleetsAtRandom has of each kind")
+
 // TestHealthyFleetsAtRandom has fleets of keys of any price, pace, burst, size of reservation and length of requests.
 func TestHealthyFleetsAtRandom(t *testing.T) {
-	for _, seed := range []uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 4263, 4286, 4343} {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Parallel()
-			r := rand.New(rand.NewPCG(seed, 10))
-			f := newFleet(t, simulator.Options{
-				Release: []string{"1.84.0", "1.90.7", "1.101.6", "1.109.1"}[r.IntN(4)], Workers: 1 + r.IntN(8), Seed: seed,
-				FlushInterval: []time.Duration{10 * time.Second, 28 * time.Second, 55 * time.Second}[r.IntN(3)],
+	for name, c := range map[string]struct {
+		reserved float64 // by how many times the cost, at most
+		takes    float64 // seconds, at most
+		seeds    []uint64
+	}{
+		"usual":   {4, 30, []uint64{0, 1, 2, 3, 10134, 10171, 10179}},
+		"extreme": {12, 50, []uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 4263, 4286, 4343}},
+	} {
+		for more := range *moreFleets {
+			c.seeds = append(c.seeds, 50_000+uint64(more))
+		}
+		for _, seed := range c.seeds {
+			t.Run(fmt.Sprintf("%s/%d", name, seed), func(t *testing.T) {
+				t.Parallel()
+				f := randomFleet(t, seed, c.reserved, c.takes)
+				f.accusesNobody()
+				f.run(4 * time.Hour)
 			})
-			between := func(a, b float64) float64 { return a * math.Pow(b/a, r.Float64()) }
-			seconds := func(a, b float64) time.Duration { return time.Duration(between(a, b) * float64(time.Second)) }
-			f.team(simulator.Team{ID: "team", MaxBudget: new(50_000.0)})
-			for i := range 12 {
-				cost := between(0.001, 1)
-				p := pattern{
-					busy: seconds(30, 20_000), idle: seconds(30, 20_000), every: seconds(2, 120), burst: 1 + r.IntN(6),
-					cost: cost, estimate: cost * between(1, 12), takes: seconds(1, 50),
-				}
-				limit := max(between(50, 100_000)*cost, 20*float64(p.burst)*p.estimate)
-				f.sends(f.key(simulator.Key{
-					Raw: fmt.Sprint("sk-", i), MaxBudget: &limit, TeamID: []string{"", "team"}[r.IntN(2)],
-					BudgetDuration: []string{"1h", "1d", "7d"}[r.IntN(3)], ResetAt: f.began.Add(time.Hour),
-				}), p)
-			}
-			f.accusesNobody()
-			f.run(4 * time.Hour)
-		})
+		}
 	}
+}
+
+func randomFleet(t *testing.T, seed uint64, reserved, takes float64) *fleet {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 10))
+	f := newFleet(t, simulator.Options{
+		Release: []string{"1.84.0", "1.90.7", "1.101.6", "1.109.1"}[r.IntN(4)], Workers: 1 + r.IntN(8), Seed: seed,
+		FlushInterval: []time.Duration{10 * time.Second, 28 * time.Second, 55 * time.Second}[r.IntN(3)],
+	})
+	between := func(a, b float64) float64 { return a * math.Pow(b/a, r.Float64()) }
+	seconds := func(a, b float64) time.Duration { return time.Duration(between(a, b) * float64(time.Second)) }
+	f.team(simulator.Team{ID: "team", MaxBudget: new(50_000.0)})
+	for i := range 12 {
+		cost := between(0.001, 1)
+		p := pattern{
+			busy: seconds(30, 20_000), idle: seconds(30, 20_000), every: seconds(2, 120), burst: 1 + r.IntN(6),
+			cost: cost, estimate: cost * between(1, reserved), takes: seconds(1, takes),
+		}
+		limit := max(between(50, 100_000)*cost, 20*float64(p.burst)*p.estimate)
+		f.sends(f.key(simulator.Key{
+			Raw: fmt.Sprint("sk-", i), MaxBudget: &limit, TeamID: []string{"", "team"}[r.IntN(2)],
+			BudgetDuration: []string{"1h", "1d", "7d"}[r.IntN(3)], ResetAt: f.began.Add(time.Hour),
+		}), p)
+	}
+	return f
 }
 
 // accusesNobody fails the test where a verdict says that something is wrong. Reservations in flight that fill up a budget
