@@ -240,9 +240,6 @@ func (f *fresh) narrow(ctx context.Context) error {
 	return nil
 }
 
-// errGone is said of an entity that was there when it was first read.
-var errGone = errors.New("it is gone from LiteLLM: it was deleted, or the key was regenerated, which gives it another hash")
-
 // settling is said while something is suspected.
 const settling = "something is suspected, waiting for it to settle"
 
@@ -337,7 +334,7 @@ func (f *fresh) next(ctx context.Context) (*explain.Explanation, error) {
 	case problem != "":
 		return nil, fmt.Errorf("LiteLLM cannot be read: %s", problem)
 	}
-	return nil, errGone
+	return nil, errors.New("it is gone from LiteLLM: it was deleted, or the key was regenerated, which gives it another hash")
 }
 
 func (p *program) print(o explainOptions, x *explain.Explanation) error {

@@ -28,7 +28,7 @@ type usual struct {
 	usd  float64
 	at   time.Time
 	pace float64 // USD per second, the fastest that its row ever rose while the two agreed
-	lead lead
+	lead lead    // of which no settlement need be seen
 
 	counter float64 // as last read
 	excursion

@@ -68,7 +68,7 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 			unwritten = t.motion.unwritten(now, j.behindFor())
 		}
 		tolerance += j.usualReservations(t, now)
-		patience = max(burn*(j.behindFor()-lag).Seconds(), t.usualLead(now)-tolerance) // rows can be far behind, and usually are
+		patience = max(burn*(j.behindFor()-lag).Seconds(), t.usualLead(now)-tolerance) // rows can be far behind
 		utmost = max(patience, rowRate*(j.behindAtMost()-lag).Seconds())
 	}
 	a.tolerance = budget.Some(tolerance)
