@@ -135,6 +135,32 @@ func TestSpendOfBeforeAResetThatIsWrittenAfterItIsNoDivergence(t *testing.T) {
 		s.base.MaxBudget = budget.Some(0.35)
 		s.pair(300, 0.4, 0.1).pair(320, 0.4, 0.1).verdict(budget.OK)
 	})
+	// New spend hides it until the traffic slows down, and what a reset before carried over is still there at the next.
+	slowing := func(t *testing.T, resets int, late float64) *story {
+		t.Helper()
+		s := tell(t, "1.84.0")
+		now := 0.0
+		for range resets {
+			for range 12 {
+				s.pair(now, 3+0.02*now, 3+0.02*(now+15))
+				now += 15
+			}
+			s.pair(now, 0, 0)
+			now += 15
+			for sec := 15.0; sec < 300; sec += 15 {
+				s.pair(now, 0.02*(sec-15)+late, 0.02*sec+0.3).verdict(budget.OK)
+				now += 15
+			}
+		}
+		for range 12 {
+			s.pair(now, 6+late, 6)
+			now += 15
+		}
+		return s
+	}
+	t.Run("hidden for a while", func(t *testing.T) { slowing(t, 1, 0.55).verdict(budget.OK) })
+	t.Run("hidden, and more", func(t *testing.T) { slowing(t, 1, 0.75).verdict(budget.Diverging) })
+	t.Run("of two resets", func(t *testing.T) { slowing(t, 2, 1.1).verdict(budget.OK) })
 	t.Run("once the counter has gone", func(t *testing.T) { diverges(afterReset(0.4).cold(300), 315, 0.4, 0.1) })
 	t.Run("once the counter has run out", func(t *testing.T) { diverges(afterReset(0.4), 350, 0.4, 0.1) })
 }

@@ -183,6 +183,68 @@ func TestIncidents(t *testing.T) {
 	}
 }
 
+// TestDrifts has a traffic that is known, of which a part is then counted twice or never settled. Nothing tells it from
+// what is normal before it is larger than that; it is called no later than two minutes after.
+func TestDrifts(t *testing.T) {
+	const cost = 0.05 // USD, every five seconds
+	twice := func(f *fleet, key string, _ int) { f.add(key, cost) }
+	for name, c := range map[string]struct {
+		flush    time.Duration
+		estimate float64
+		takes    time.Duration
+		during   func(f *fleet, key string, tick int)
+		within   time.Duration // from the first on
+	}{
+		"counted twice":                                    {10 * time.Second, cost, 2 * time.Second, twice, 2 * time.Minute},
+		"counted twice, reservations":                      {10 * time.Second, 4 * cost, 5 * time.Second, twice, 3 * time.Minute},
+		"counted twice, flush of 60 s":                     {55 * time.Second, cost, 2 * time.Second, twice, 3 * time.Minute},
+		"counted twice, reservations and flush of 60 s":    {55 * time.Second, 4 * cost, 5 * time.Second, twice, 4 * time.Minute},
+		"some never settled":                               {10 * time.Second, 4 * cost, 5 * time.Second, leak(4 * cost), 3 * time.Minute},
+		"some never settled, small":                        {10 * time.Second, cost, 2 * time.Second, leak(cost), 3 * time.Minute},
+		"some never settled, large":                        {10 * time.Second, 6 * cost, 25 * time.Second, leak(6 * cost), 3 * time.Minute},
+		"some never settled, reservations and flush of 60": {55 * time.Second, 4 * cost, 5 * time.Second, leak(4 * cost), 4 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, simulator.Options{Release: "1.84.0", Workers: 3, Seed: 7, FlushInterval: c.flush})
+			f.calm()
+			key := f.key(simulator.Key{MaxBudget: new(5000.0), Spend: 2})
+			f.sends(key, pattern{24 * time.Hour, 0, 5 * time.Second, 1, cost, c.estimate, c.takes})
+			f.run(20 * time.Minute)
+			id := budget.ID{Scope: budget.Key, Value: key}
+			began := f.sim.Now()
+			normal, called := began, false
+			f.changed = func(e *budget.Entity) {
+				switch {
+				case e.ID != id:
+				case e.Verdict == budget.Diverging:
+					called = true
+				case e.Divergence.Value <= e.Tolerance.Value:
+					normal = f.sim.Now()
+				}
+			}
+			for i := 0; !called && f.sim.Now().Sub(began) < 10*time.Minute; i++ {
+				c.during(f, key, i)
+				f.run(tick)
+			}
+			took, more := f.sim.Now().Sub(began), f.sim.Now().Sub(normal)
+			if !called || took > c.within || more > within {
+				t.Errorf("called %v: after %v, %v of them above the tolerance: %s", called, took, more, f.describe(f.entity(id)))
+			}
+			f.othersAreWell(id)
+		})
+	}
+}
+
+// leak has a worker killed while every fifth request is in flight.
+func leak(estimate float64) func(f *fleet, key string, tick int) {
+	return func(f *fleet, key string, tick int) {
+		if tick%5 == 0 {
+			f.kill(key, estimate, 1)
+		}
+	}
+}
+
 // Where no counter ever rests the write lag is not measured; how far rows are behind is, so that a lock is seen while it lasts.
 func TestALockInAFleetThatNeverRests(t *testing.T) {
 	f := newFleet(t, simulator.Options{Release: "1.84.0", Workers: 3, Seed: 7})

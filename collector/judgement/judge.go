@@ -116,7 +116,7 @@ func (j *Judge) Row(t *Track, r *budget.Row) {
 		if before.Spend.Known && r.Spend.Known && r.Spend.Value < before.Spend.Value {
 			t.usual.forsake(false)
 			t.divergingSince = time.Time{} // what is between the two after a reset or an edit is another divergence
-			t.carried = j.carriedOver(t, before, r)
+			t.carried = j.carriedOver(t, before)
 		}
 		if t.motion != nil && t.counter.State == budget.CounterPresent && reportedRose(before, r) && t.lock == budget.NotJudged && !t.lasting {
 			if d := t.motion.behind(before.Spend.Value, t.counter.Value, before.ReadAt); d.Known {
@@ -182,7 +182,7 @@ func (j *Judge) Counter(t *Track, c budget.Counter, windows []budget.Counter) {
 		t.usual.forsake(true)
 	}
 	if c.State == budget.CounterAbsent || before.State == budget.CounterPresent && ranOut(before, c) {
-		t.carried = carried{} // it is seeded with it
+		t.carried = 0 // it is seeded with it
 	}
 	t.probe.counter(before, c, t.stirred)
 	t.stirred = before.State == budget.CounterPresent && c.State == budget.CounterPresent && c.Value != before.Value
@@ -209,7 +209,6 @@ func (j *Judge) judge(t *Track) {
 		at = t.counter.ReadAt
 	}
 	a := j.weigh(t, at)
-	t.carried.observe(t, at)
 	if t.motion != nil && a.enforced.Known {
 		t.motion.aheadBy(a.enforced.Value - t.row.Spend.Value)
 	}

@@ -2,15 +2,11 @@ package judgement
 
 import "time"
 
-// leadMargin is by how many times a lead can be larger than any that was seen, and still be usual.
-const leadMargin = 1.25
-
 // lead is by how much a counter was ahead of its row for a minute on end and then, by itself, by less than half of that:
 // spend on its way and reservations, whether or not it was seen what of the two. What is called diverging must have been so
 // in every reading for as long, so it is this that tells what is usual, and not how far ahead the counter was for a moment.
 type lead struct {
-	usd float64
-	at  time.Time
+	largest largest
 
 	sustained float64   // USD, for a minute on end, and not yet come back from
 	since     time.Time // the half minute under way
@@ -32,9 +28,7 @@ func (l *lead) ahead(usd float64, at time.Time) {
 	if usd > l.sustained/2 {
 		return
 	}
-	if l.sustained >= l.usd || at.Sub(l.at) > usualFor {
-		l.usd, l.at = l.sustained, at
-	}
+	l.largest.add(l.sustained, at)
 	l.begin(usd, at)
 }
 

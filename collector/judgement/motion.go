@@ -50,6 +50,8 @@ type motion struct {
 	settled      float64 // USD, the most that was settled within a burn window lately
 	settledUntil time.Time
 
+	ahead float64 // USD by which the counter was ahead of the row when it last was
+
 	spender spender
 }
 
@@ -214,6 +216,9 @@ func (m *motion) madeUpUntil(usd float64, within time.Duration) time.Time {
 
 // aheadBy takes in by how much the counter is ahead of the row, in USD.
 func (m *motion) aheadBy(usd float64) {
+	if usd >= 0 {
+		m.ahead = usd
+	}
 	for i := range m.counter {
 		m.counter[i].least = min(m.counter[i].least, float32(usd))
 	}

@@ -7,8 +7,6 @@ import (
 )
 
 const (
-	// usualFor is for how long it is remembered how far an entity was ahead of its row while it was well.
-	usualFor = 24 * time.Hour
 	// busyFor is for how long after its counter moved an entity can have requests in flight.
 	busyFor = 2 * time.Minute
 	// longestFlight bounds what is believed of how long spend is in flight.
@@ -20,15 +18,21 @@ const (
 	fasterBy = 2
 	// growsBy is by how many times more than its traffic its reservations can grow then.
 	growsBy = 3
+	// knownAfter is for how long an entity must be well while it spends until it is known what its traffic reserves.
+	knownAfter = 10 * time.Minute
+	// usualMargin is by how many times more it can be ahead then than was ever seen.
+	usualMargin = 1.25
 )
 
 // usual is by how much an entity was ahead of its row and came back to it by itself, or half of the way: reservations that
 // were settled and spend that was written. That much is nothing to remark on while it is busy.
 type usual struct {
-	usd  float64
-	at   time.Time
-	pace float64 // USD per second, the fastest that its row ever rose while the two agreed
-	lead lead    // of which no settlement need be seen
+	largest largest
+	pace    float64 // USD per second, the fastest that its row ever rose while the two agreed
+	lead    lead    // of which no settlement need be seen
+
+	well   time.Duration // in which the two agreed while it spent, since it last rested
+	wellAt time.Time     // the last reading of that
 
 	counter float64 // as last read
 	excursion
@@ -45,6 +49,9 @@ type excursion struct {
 // learn takes in a reading of an entity.
 func (j *Judge) learn(t *Track, a assessment, at time.Time) {
 	u := t.usual
+	if u != nil && !t.busy(at) {
+		u.well = 0
+	}
 	if t.motion == nil || t.counter.State != budget.CounterPresent || !a.judged {
 		u.forsake(t.motion == nil || t.counter.State == budget.CounterAbsent)
 		return
@@ -62,6 +69,7 @@ func (j *Judge) learn(t *Track, a assessment, at time.Time) {
 	}
 	if a.agrees {
 		u.pace = max(u.pace, rate)
+		u.agreed(rate, at)
 	}
 	u.rate = max(u.rate, rate)
 	if ahead > j.params.ToleranceUSD+rate*j.writeLag().Seconds() {
@@ -78,15 +86,24 @@ func (j *Judge) learn(t *Track, a assessment, at time.Time) {
 	u.excursion = excursion{}
 }
 
+// agreed takes in that the two agree while the row rises at a rate.
+func (u *usual) agreed(rate float64, at time.Time) {
+	if rate == 0 {
+		return
+	}
+	if since := at.Sub(u.wellAt); since <= burnWindow {
+		u.well += since
+	}
+	u.wellAt = at
+}
+
 // remember takes the excursion under way, or what of it is over, for one that is usual, if it is known that it was
 // reservations: a good part of it was seen to be settled, although spend that rises meanwhile hides some.
 func (u *usual) remember(at time.Time) bool {
 	if u.peak == 0 || u.settled < u.peak/4 || u.forsaken {
 		return false
 	}
-	if u.peak >= u.usd || at.Sub(u.at) > usualFor {
-		u.usd, u.at = u.peak, at
-	}
+	u.largest.add(u.peak, at)
 	return true
 }
 
@@ -99,25 +116,28 @@ func (u *usual) forsake(ended bool) {
 	u.lead.forsake()
 }
 
-// usualReservations is the size of reservations in flight that are usual for an entity now, in USD: its own where they
-// were seen, and at least what its spending makes of what is usual in the deployment.
+// usualReservations is the size of reservations in flight that are usual for an entity now, in USD: its own where its
+// traffic is known, else also what was settled lately and what its spending makes of what is usual in the deployment.
 func (j *Judge) usualReservations(t *Track, now time.Time) float64 {
 	if t.motion == nil {
 		return 0
 	}
-	most := max(t.motion.inFlight(now), t.motion.rowRate(now)*j.flight.measured.Value.Seconds())
-	if now.Sub(t.usual.at) <= usualFor && t.busy(now) {
-		most = max(most, t.usual.usd)
+	own, rate := 0.0, t.motion.rowRate(now)
+	if t.busy(now) {
+		own = t.usual.largest.lately(now)
 	}
-	return most
+	if t.usual.well >= knownAfter && rate <= fasterBy*t.usual.pace {
+		return max(0, usualMargin*own-rate*j.writeLag().Seconds()) // a part of it was spend on its way to the row
+	}
+	return max(own, t.motion.inFlight(now), rate*j.flight.measured.Value.Seconds())
 }
 
 // usualLead is by how much a busy entity can be ahead of its row for a minute on end, in USD, by what is usual for it.
 func (t *Track) usualLead(now time.Time) float64 {
-	if t.motion == nil || !t.busy(now) || now.Sub(t.usual.lead.at) > usualFor {
+	if t.motion == nil || !t.busy(now) {
 		return 0
 	}
-	return leadMargin * t.usual.lead.usd
+	return usualMargin * t.usual.lead.largest.lately(now)
 }
 
 // busy says that an entity can have requests in flight.
@@ -125,10 +145,10 @@ func (t *Track) busy(now time.Time) bool { return now.Sub(t.counterMovedAt) <= b
 
 // strange says that the entity spends (USD per second) much faster than it was ever seen well, and is ahead of its row by
 // no more (USD) than it can have reserved then.
-func (u *usual) strange(rate, ahead float64) bool {
+func (u *usual) strange(rate, ahead float64, now time.Time) bool {
 	most := rate * mostReserved.Seconds()
-	if u.usd > 0 && u.pace > 0 {
-		most = min(most, growsBy*u.usd*rate/u.pace)
+	if own := u.largest.lately(now); own > 0 && u.pace > 0 {
+		most = min(most, growsBy*own*rate/u.pace)
 	}
 	return rate > fasterBy*u.pace && ahead <= most
 }

@@ -2,6 +2,7 @@ package judgement
 
 import (
 	"testing"
+	"time"
 
 	"litellm_budget_exporter/collector/budget"
 )
@@ -25,6 +26,49 @@ func TestUsualReservations(t *testing.T) {
 	t.Run("its own, for a day, while it is busy", func(t *testing.T) {
 		s := settled(t).pair(1500, 3.5, 3.5).pair(1515, 3.5, 3.6).counter(1530, 3.8)
 		tolerance(t, s, 4, 6)
+	})
+	// A cent a second in a deployment where spend is in flight for a minute.
+	known := func(t *testing.T, seconds float64, each func(s *story, sec float64)) *story {
+		t.Helper()
+		s := tell(t, "1.84.0", wide)
+		s.judge.flight.measured = budget.Some(time.Minute)
+		for sec := 0.0; sec <= seconds; sec += 15 {
+			each(s, sec)
+		}
+		return s
+	}
+	steady := func(s *story, sec float64) { s.pair(sec, 3+0.01*sec, 3.05+0.01*sec) }
+	t.Run("what is usual elsewhere, of a traffic that is new", func(t *testing.T) {
+		tolerance(t, known(t, 585, steady), 0.6, 1)
+	})
+	t.Run("only its own, of one that is known", func(t *testing.T) {
+		tolerance(t, known(t, 660, steady), 0.1, 0.3)
+	})
+	t.Run("a quarter more than was ever seen of one that is known", func(t *testing.T) {
+		s := known(t, 660, func(s *story, sec float64) {
+			ahead := 0.05
+			if sec == 150 {
+				ahead = 2
+			}
+			s.pair(sec, 3+0.01*sec, 3+0.01*sec+ahead)
+		})
+		tolerance(t, s, 2.4, 2.6)
+	})
+	t.Run("what is usual elsewhere, where it spends more than twice as fast as it was seen well", func(t *testing.T) {
+		s := known(t, 660, steady)
+		s.track.usual.pace = 0.004
+		s.judge.Refresh(&s.track, at(660.1))
+		tolerance(t, s, 0.6, 1)
+	})
+	t.Run("what is usual elsewhere, after a rest", func(t *testing.T) {
+		s := known(t, 660, steady)
+		for sec := 675.0; sec <= 900; sec += 15 {
+			s.pair(sec, 9.6, 9.65)
+		}
+		for sec := 915.0; sec <= 990; sec += 15 {
+			s.pair(sec, 9.6+0.01*(sec-900), 9.65+0.01*(sec-900))
+		}
+		tolerance(t, s, 0.6, 1)
 	})
 	t.Run("not while it is idle", func(t *testing.T) {
 		s := settled(t).pair(1500, 3.5, 3.5).pair(1515, 3.5, 3.6).pair(1530, 3.5, 3.8).pair(1800, 3.5, 3.8)

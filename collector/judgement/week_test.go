@@ -155,15 +155,18 @@ func TestExhaustedIsNotFalselyLocked(t *testing.T) {
 // mistake: with so many seeds LiteLLM itself loses spend at some reset.
 var moreFleets = flag.Int("more-fleets", 0, "how many fleets more, with seeds from 50000 on, TestHealthyFleetsAtRandom has of each kind")
 
-// TestHealthyFleetsAtRandom has fleets of keys of any price, pace, burst, size of reservation and length of requests.
+// TestHealthyFleetsAtRandom has fleets of keys of any price, pace, burst, size of reservation and length of requests, whose
+// traffic is of one kind or of two that come and go.
 func TestHealthyFleetsAtRandom(t *testing.T) {
 	for name, c := range map[string]struct {
 		reserved float64 // by how many times the cost, at most
 		takes    float64 // seconds, at most
+		traffics int     // of a key
 		seeds    []uint64
 	}{
-		"usual":   {4, 30, []uint64{0, 1, 2, 3, 10134, 10171, 10179}},
-		"extreme": {12, 50, []uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 4263, 4286, 4343}},
+		"usual":        {4, 30, 1, []uint64{0, 1, 2, 3, 10134, 10171, 10179}},
+		"two traffics": {4, 30, 2, []uint64{0, 1, 2, 3, 30060, 30224, 30328, 30411}},
+		"extreme":      {12, 50, 1, []uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 4263, 4286, 4343}},
 	} {
 		for more := range *moreFleets {
 			c.seeds = append(c.seeds, 50_000+uint64(more))
@@ -171,7 +174,7 @@ func TestHealthyFleetsAtRandom(t *testing.T) {
 		for _, seed := range c.seeds {
 			t.Run(fmt.Sprintf("%s/%d", name, seed), func(t *testing.T) {
 				t.Parallel()
-				f := randomFleet(t, seed, c.reserved, c.takes)
+				f := randomFleet(t, seed, c.reserved, c.takes, c.traffics)
 				f.accusesNobody()
 				f.run(4 * time.Hour)
 			})
@@ -179,7 +182,7 @@ func TestHealthyFleetsAtRandom(t *testing.T) {
 	}
 }
 
-func randomFleet(t *testing.T, seed uint64, reserved, takes float64) *fleet {
+func randomFleet(t *testing.T, seed uint64, reserved, takes float64, traffics int) *fleet {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 10))
 	f := newFleet(t, simulator.Options{
@@ -191,15 +194,24 @@ func randomFleet(t *testing.T, seed uint64, reserved, takes float64) *fleet {
 	f.team(simulator.Team{ID: "team", MaxBudget: new(50_000.0)})
 	for i := range 12 {
 		cost := between(0.001, 1)
-		p := pattern{
-			busy: seconds(30, 20_000), idle: seconds(30, 20_000), every: seconds(2, 120), burst: 1 + r.IntN(6),
-			cost: cost, estimate: cost * between(1, reserved), takes: seconds(1, takes),
+		var patterns []pattern
+		atOnce := 0.0 // USD, reserved
+		for range traffics {
+			p := pattern{
+				busy: seconds(30, 20_000), idle: seconds(30, 20_000), every: seconds(2, 120), burst: 1 + r.IntN(6),
+				cost: cost, estimate: cost * between(1, reserved), takes: seconds(1, takes),
+			}
+			atOnce += float64(p.burst) * p.estimate
+			patterns = append(patterns, p)
 		}
-		limit := max(between(50, 100_000)*cost, 20*float64(p.burst)*p.estimate)
-		f.sends(f.key(simulator.Key{
+		limit := max(between(50, 100_000)*cost, 20*atOnce)
+		key := f.key(simulator.Key{
 			Raw: fmt.Sprint("sk-", i), MaxBudget: &limit, TeamID: []string{"", "team"}[r.IntN(2)],
 			BudgetDuration: []string{"1h", "1d", "7d"}[r.IntN(3)], ResetAt: f.began.Add(time.Hour),
-		}), p)
+		})
+		for _, p := range patterns {
+			f.sends(key, p)
+		}
 	}
 	return f
 }
