@@ -82,7 +82,7 @@ func (j *Judge) divergingDueAt(t *Track, a assessment, at time.Time) time.Time {
 		if !t.seenWell {
 			due = append(due, t.firstAt.Add(metFor))
 		}
-		if t.usual.strange(m.rowRate(at), a.enforced.Value-t.row.Spend.Value, at) && j.likeReservations(t, a, at) {
+		if j.strange(t, a.enforced.Value-t.row.Spend.Value, at) && j.likeReservations(t, a, at) {
 			due = append(due, since.Add(strangeFor))
 		}
 	}

@@ -84,6 +84,32 @@ func TestReservationsAtAStrangePace(t *testing.T) {
 			s.counter(15*float64(i+1), r[1]).row(15*float64(i+1)+0.1, r[0]).verdict(budget.OK)
 		}
 	})
+	// A dollar is settled at every other reading, and taken again.
+	settling := func(s *story, from float64) {
+		for i := range 16 {
+			s.pair(from+15*float64(i), 3+cents*(from+15*float64(i)), 3+cents*(from+15*float64(i))+11.5-float64(i%2))
+			if s.track.Entity().Verdict == budget.Diverging {
+				break
+			}
+		}
+	}
+	t.Run("settled as never before, by whom is known", func(t *testing.T) {
+		s := busy(busy(busy(tell(t, "1.84.0", wide).pair(0, 3, 3), 15, 0), 315, 0), 615, 0).verdict(budget.OK)
+		settling(s, 915)
+		s.verdict(budget.OK)
+	})
+	t.Run("settled as never before, by whom is not", func(t *testing.T) {
+		s := busy(tell(t, "1.84.0", wide).pair(0, 3, 3), 15, 0).verdict(budget.OK)
+		settling(s, 315)
+		s.verdict(budget.Diverging)
+	})
+	t.Run("as never before, of whom is known, and none of it settled", func(t *testing.T) {
+		s := busy(busy(busy(tell(t, "1.84.0", wide).pair(0, 3, 3), 15, 0), 315, 0), 615, 0).verdict(budget.OK)
+		busy(s, 915, 8).verdict(budget.Diverging)
+		if got := calledAt(s); got > 915+105 {
+			t.Errorf("called after %v s", got-915)
+		}
+	})
 	t.Run("more than can be reserved", func(t *testing.T) {
 		s := busy(tell(t, "1.84.0", wide).pair(0, 3, 3), 15, 10*ahead).verdict(budget.Diverging)
 		if got := calledAt(s); got > 15+105 {

@@ -236,11 +236,14 @@ func (m *motion) wrongSince(tolerance float64) time.Time {
 }
 
 // inFlight is the size of reservations that can be in flight now, in USD, as told by what was settled lately.
-func (m *motion) inFlight(now time.Time) float64 {
+func (m *motion) inFlight(now time.Time) float64 { return concurrent * m.settledBy(now) }
+
+// settledBy is the most that was settled within a burn window lately, in USD.
+func (m *motion) settledBy(now time.Time) float64 {
 	if now.After(m.settledUntil) {
 		return 0
 	}
-	return concurrent * m.settled
+	return m.settled
 }
 
 // idle says that nothing is left in the history that could still count.

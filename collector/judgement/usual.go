@@ -31,8 +31,9 @@ type usual struct {
 	pace    float64 // USD per second, the fastest that its row ever rose while the two agreed
 	lead    lead    // of which no settlement need be seen
 
-	well   time.Duration // in which the two agreed while it spent, since it last rested
-	wellAt time.Time     // the last reading of that
+	well     time.Duration // in which the two agreed while it spent, since it last rested
+	wellAt   time.Time     // the last reading of that
+	wellPace float64       // USD per second, the pace when that began
 
 	counter float64 // as last read
 	excursion
@@ -94,6 +95,9 @@ func (u *usual) agreed(rate float64, at time.Time) {
 	if since := at.Sub(u.wellAt); since <= burnWindow {
 		u.well += since
 	}
+	if u.pace > fasterBy*u.wellPace {
+		u.well, u.wellPace = 0, u.pace
+	}
 	u.wellAt = at
 }
 
@@ -126,10 +130,22 @@ func (j *Judge) usualReservations(t *Track, now time.Time) float64 {
 	if t.busy(now) {
 		own = t.usual.largest.lately(now)
 	}
-	if t.usual.well >= knownAfter && rate <= fasterBy*t.usual.pace {
+	if t.usual.known() && !t.usual.faster(rate) && !j.settlesMore(t, now) {
 		return max(0, usualMargin*own-rate*j.writeLag().Seconds()) // a part of it was spend on its way to the row
 	}
 	return max(own, t.motion.inFlight(now), rate*j.flight.measured.Value.Seconds())
+}
+
+// known says that the entity was well for long enough to know its traffic, if that did not change.
+func (u *usual) known() bool { return u.well >= knownAfter }
+
+// faster says that a rate (USD per second) is much more than the entity ever spent while it was well.
+func (u *usual) faster(rate float64) bool { return rate > fasterBy*u.pace }
+
+// settlesMore says that lately more was settled at once than the entity was ever ahead by: its reservations have grown.
+func (j *Judge) settlesMore(t *Track, now time.Time) bool {
+	seen := max(t.usual.largest.lately(now), j.params.ToleranceUSD+t.motion.rowRate(now)*j.writeLag().Seconds())
+	return t.motion.settledBy(now) > usualMargin*seen
 }
 
 // usualLead is by how much a busy entity can be ahead of its row for a minute on end, in USD, by what is usual for it.
@@ -143,12 +159,17 @@ func (t *Track) usualLead(now time.Time) float64 {
 // busy says that an entity can have requests in flight.
 func (t *Track) busy(now time.Time) bool { return now.Sub(t.counterMovedAt) <= busyFor }
 
-// strange says that the entity spends (USD per second) much faster than it was ever seen well, and is ahead of its row by
-// no more (USD) than it can have reserved then.
-func (u *usual) strange(rate, ahead float64, now time.Time) bool {
+// strange says that the traffic of an entity is such as was never seen well, and that its counter is ahead (USD) by no
+// more than it can have reserved then.
+func (j *Judge) strange(t *Track, ahead float64, now time.Time) bool {
+	u, rate := t.usual, t.motion.rowRate(now)
 	most := rate * mostReserved.Seconds()
-	if own := u.largest.lately(now); own > 0 && u.pace > 0 {
+	switch own := u.largest.lately(now); {
+	case u.known() && j.settlesMore(t, now):
+	case !u.faster(rate):
+		return false
+	case own > 0 && u.pace > 0:
 		most = min(most, growsBy*own*rate/u.pace)
 	}
-	return rate > fasterBy*u.pace && ahead <= most
+	return ahead <= most
 }

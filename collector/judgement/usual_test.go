@@ -60,6 +60,25 @@ func TestUsualReservations(t *testing.T) {
 		s.judge.Refresh(&s.track, at(660.1))
 		tolerance(t, s, 0.6, 1)
 	})
+	t.Run("what is usual elsewhere, until it was well at a pace for long enough", func(t *testing.T) {
+		s := known(t, 660, steady)
+		sec := 675.0
+		faster := func(until float64) {
+			for ; sec <= until; sec += 15 {
+				s.pair(sec, 9.6+0.03*(sec-660), 9.65+0.03*(sec-660))
+			}
+		}
+		faster(960)
+		tolerance(t, s, 2, 2.6)
+		faster(1500)
+		tolerance(t, s, 0.4, 0.6)
+	})
+	t.Run("what was settled lately, where that is more than was ever seen of one that is known", func(t *testing.T) {
+		tolerance(t, known(t, 660, steady).pair(675, 9.75, 14.8).pair(690, 9.9, 12.9), 6.5, 8)
+	})
+	t.Run("not for what is as little as its spend on its way to the row", func(t *testing.T) {
+		tolerance(t, known(t, 660, steady).pair(675, 9.75, 9.9).pair(690, 9.9, 9.92), 0.1, 0.3)
+	})
 	t.Run("what is usual elsewhere, after a rest", func(t *testing.T) {
 		s := known(t, 660, steady)
 		for sec := 675.0; sec <= 900; sec += 15 {

@@ -151,6 +151,31 @@ func TestExhaustedIsNotFalselyLocked(t *testing.T) {
 	}
 }
 
+// TestBurstsInKnownTraffic has requests with large reservations begin under a traffic that was the same for half an hour.
+func TestBurstsInKnownTraffic(t *testing.T) {
+	for _, reserved := range []float64{4, 20, 100} { // times the cost
+		for _, takes := range []time.Duration{20 * time.Second, 50 * time.Second} {
+			for _, every := range []time.Duration{5 * time.Second, 40 * time.Second, 5 * time.Minute} {
+				for _, burst := range []int{1, 5} {
+					for _, flush := range []time.Duration{10 * time.Second, 55 * time.Second} {
+						t.Run(fmt.Sprintf("%d of %v times the cost and %v every %v, flush of %v", burst, reserved, takes, every, flush), func(t *testing.T) {
+							t.Parallel()
+							f := newFleet(t, simulator.Options{Release: "1.84.0", Workers: 3, Seed: 7, FlushInterval: flush})
+							f.calm()
+							f.accusesNobody()
+							key := f.key(simulator.Key{MaxBudget: new(500_000.0), Spend: 2})
+							f.sends(key, pattern{24 * time.Hour, 0, 5 * time.Second, 2, 0.05, 0.05, 2 * time.Second})
+							f.run(30 * time.Minute)
+							f.sends(key, pattern{24 * time.Hour, 0, every, burst, 0.05, 0.05 * reserved, takes})
+							f.run(15 * time.Minute)
+						})
+					}
+				}
+			}
+		}
+	}
+}
+
 // moreFleets has TestHealthyFleetsAtRandom measure how often somebody is accused. A counter below its row is then no
 // mistake: with so many seeds LiteLLM itself loses spend at some reset.
 var moreFleets = flag.Int("more-fleets", 0, "how many fleets more, with seeds from 50000 on, TestHealthyFleetsAtRandom has of each kind")
