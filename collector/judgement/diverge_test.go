@@ -187,6 +187,36 @@ func TestSpendOfBeforeAResetThatIsWrittenAfterItIsNoDivergence(t *testing.T) {
 	t.Run("hidden for a while", func(t *testing.T) { slowing(t, 1, 0.55).verdict(budget.OK) })
 	t.Run("hidden, and more", func(t *testing.T) { slowing(t, 1, 0.75).verdict(budget.Diverging) })
 	t.Run("of two resets", func(t *testing.T) { slowing(t, 2, 1.1).verdict(budget.OK) })
+	// Four dollars are reserved when the reset comes; what of the dollars spent before it comes later is seen as the traffic is little.
+	quiet := func(t *testing.T) *story {
+		t.Helper()
+		s := tell(t, "1.84.0", func(r *budget.Row) { r.MaxBudget = budget.Some(1000.0) })
+		for sec := 0.0; sec < 600; sec += 15 {
+			s.pair(sec, 3+0.1*max(0, sec-45), 7+0.1*sec)
+		}
+		s.pair(600, 0, 0)
+		for sec := 615.0; sec < 1200; sec += 15 {
+			s.pair(sec, 0.001*sec, 0.001*sec)
+		}
+		return s.verdict(budget.OK)
+	}
+	t.Run("where the counter is read first", func(t *testing.T) {
+		s := tell(t, "1.84.0")
+		for sec := 0.0; sec < 120; sec += 15 {
+			s.pair(sec, 3+0.02*max(0, sec-15), 3+0.02*(sec+15))
+		}
+		s.counter(120, 0).row(120.1, 0)
+		for sec := 135.0; sec < 300; sec += 15 {
+			s.pair(sec, 0.7, 0)
+		}
+		s.verdict(budget.OK)
+	})
+	t.Run("of which nothing came", func(t *testing.T) { diverges(quiet(t), 1200, 2.2, 1.2) })
+	t.Run("of which nothing came, at a cap between the two", func(t *testing.T) {
+		s := quiet(t)
+		s.base.MaxBudget = budget.Some(2.0)
+		s.pair(1200, 2.2, 1.2).pair(1216, 2.2, 1.2).verdict(budget.Bypassed)
+	})
 	t.Run("once the counter has gone", func(t *testing.T) { diverges(afterReset(0.4).cold(300), 315, 0.4, 0.1) })
 	t.Run("once the counter has run out", func(t *testing.T) { diverges(afterReset(0.4), 350, 0.4, 0.1) })
 }

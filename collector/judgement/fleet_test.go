@@ -35,6 +35,8 @@ type fleet struct {
 	traffic []func(now time.Time)
 	began   time.Time
 	changed func(e *budget.Entity) // told of every entity after a reading
+
+	resetless bool // no key is ever reset
 }
 
 type flight struct {

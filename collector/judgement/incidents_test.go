@@ -201,7 +201,7 @@ func TestDrifts(t *testing.T) {
 		"counted twice, reservations and flush of 60 s":    {55 * time.Second, 4 * cost, 5 * time.Second, twice, 4 * time.Minute},
 		"some never settled":                               {10 * time.Second, 4 * cost, 5 * time.Second, leak(4 * cost), 3 * time.Minute},
 		"some never settled, small":                        {10 * time.Second, cost, 2 * time.Second, leak(cost), 3 * time.Minute},
-		"some never settled, large":                        {10 * time.Second, 6 * cost, 25 * time.Second, leak(6 * cost), 3 * time.Minute},
+		"some never settled, large":                        {10 * time.Second, 6 * cost, 25 * time.Second, leak(6 * cost), 4 * time.Minute},
 		"some never settled, reservations and flush of 60": {55 * time.Second, 4 * cost, 5 * time.Second, leak(4 * cost), 4 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -116,7 +116,7 @@ func (j *Judge) Row(t *Track, r *budget.Row) {
 		if before.Spend.Known && r.Spend.Known && r.Spend.Value < before.Spend.Value {
 			t.usual.forsake(false)
 			t.divergingSince = time.Time{} // what is between the two after a reset or an edit is another divergence
-			t.carried = j.carriedOver(t, before)
+			t.carried = j.carriedOver(t, before, r)
 		}
 		if t.motion != nil && t.counter.State == budget.CounterPresent && reportedRose(before, r) && t.lock == budget.NotJudged && !t.lasting {
 			if d := t.motion.behind(before.Spend.Value, t.counter.Value, before.ReadAt); d.Known {
@@ -182,7 +182,7 @@ func (j *Judge) Counter(t *Track, c budget.Counter, windows []budget.Counter) {
 		t.usual.forsake(true)
 	}
 	if c.State == budget.CounterAbsent || before.State == budget.CounterPresent && ranOut(before, c) {
-		t.carried = 0 // it is seeded with it
+		t.carried = carried{} // it is seeded with it
 	}
 	t.probe.counter(before, c, t.stirred)
 	t.stirred = before.State == budget.CounterPresent && c.State == budget.CounterPresent && c.Value != before.Value
@@ -208,10 +208,14 @@ func (j *Judge) judge(t *Track) {
 	if t.counter.ReadAt.After(at) {
 		at = t.counter.ReadAt
 	}
+	if t.usual != nil && !t.busy(at) && t.divergingSince.IsZero() { // it rested: what begins then can be other traffic
+		t.usual.traffic.well = 0
+	}
 	a := j.weigh(t, at)
 	if t.motion != nil && a.enforced.Known {
 		t.motion.aheadBy(a.enforced.Value - t.row.Spend.Value)
 	}
+	j.boundCarried(t, at)
 	t.endWhatNoLongerShows(a)
 	j.decideLock(t, a, at)
 	j.decideDivergence(t, a, at)

@@ -6,7 +6,7 @@ import "time"
 // spend on its way and reservations, whether or not it was seen what of the two. What is called diverging must have been so
 // in every reading for as long, so it is this that tells what is usual, and not how far ahead the counter was for a moment.
 type lead struct {
-	largest largest
+	most recentMax // USD
 
 	sustained float64   // USD, for a minute on end, and not yet come back from
 	since     time.Time // the half minute under way
@@ -28,7 +28,7 @@ func (l *lead) ahead(usd float64, at time.Time) {
 	if usd > l.sustained/2 {
 		return
 	}
-	l.largest.add(l.sustained, at)
+	l.most.add(l.sustained, at, usualFor)
 	l.begin(usd, at)
 }
 

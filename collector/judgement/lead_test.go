@@ -62,3 +62,28 @@ func TestALeadThatCameBackByItselfIsUsual(t *testing.T) {
 		})
 	}
 }
+
+// A lead is what is waited for before an entity is called diverging; it is nothing that a false lock can be.
+func TestALeadHidesNoLock(t *testing.T) {
+	s := tell(t, "1.84.0", func(r *budget.Row) { r.MaxBudget = budget.Some(40.0) })
+	sec := 0.0
+	for ; sec < 300; sec += 15 { // rows far behind
+		s.pair(sec, 3+0.1*max(0, sec-75), 3+0.1*sec)
+	}
+	for ; sec < 420; sec += 15 {
+		s.pair(sec, 31.5, 31.5)
+	}
+	if s.track.usual.lead.most.at(at(sec), usualFor) < 5 {
+		t.Fatal("no lead was learned")
+	}
+	spend := 31.5
+	for ; sec < 4000; sec += 15 {
+		spend += 0.0075
+		s.pair(sec, spend-0.0075, spend)
+	}
+	s.base.MaxBudget = budget.Some(spend + 4.5)
+	for i := range 7 {
+		s.pair(sec+15*float64(i), spend-0.0075, spend+5)
+	}
+	s.verdict(budget.FalselyLocked)
+}

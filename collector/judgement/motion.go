@@ -166,7 +166,12 @@ func (m *motion) reaches(reported float64) bool {
 
 // burnRate is the larger of counter rise and row rise, in USD per second over the last minute.
 func (m *motion) burnRate(now time.Time) float64 {
-	return max(risenWithin(m.counter, now)/burnWindow.Seconds(), m.rowRate(now))
+	return max(m.riseRate(now), m.rowRate(now))
+}
+
+// riseRate is the rise of the counter in USD per second over the last minute, reservations included.
+func (m *motion) riseRate(now time.Time) float64 {
+	return risenWithin(m.counter, now) / burnWindow.Seconds()
 }
 
 // rowRate is the rise of the row in USD per second over the last minute: what was truly spent.
@@ -216,9 +221,6 @@ func (m *motion) madeUpUntil(usd float64, within time.Duration) time.Time {
 
 // aheadBy takes in by how much the counter is ahead of the row, in USD.
 func (m *motion) aheadBy(usd float64) {
-	if usd >= 0 {
-		m.ahead = usd
-	}
 	for i := range m.counter {
 		m.counter[i].least = min(m.counter[i].least, float32(usd))
 	}

@@ -23,8 +23,8 @@ type Track struct {
 	stirred  bool   // the counter's last reading differs from the one before
 	usual    *usual // nil until a side moved
 	guard    guard
-	carried  float64 // USD, written to the row after a reset that its counter knows nothing of
-	immortal bool    // without expiry in two readings running
+	carried  carried
+	immortal bool // without expiry in two readings running
 
 	suspicion    *suspicion
 	apparentLock *suspicion     // it looks falsely locked; no suspicion while spend on its way to the row can explain that

@@ -56,7 +56,7 @@ func TestUsualReservations(t *testing.T) {
 	})
 	t.Run("what is usual elsewhere, where it spends more than twice as fast as it was seen well", func(t *testing.T) {
 		s := known(t, 660, steady)
-		s.track.usual.pace = 0.004
+		s.track.usual.traffic.lately = recentMax{since: at(0), most: 0.004}
 		s.judge.Refresh(&s.track, at(660.1))
 		tolerance(t, s, 0.6, 1)
 	})
@@ -78,6 +78,31 @@ func TestUsualReservations(t *testing.T) {
 	})
 	t.Run("not for what is as little as its spend on its way to the row", func(t *testing.T) {
 		tolerance(t, known(t, 660, steady).pair(675, 9.75, 9.9).pair(690, 9.9, 9.92), 0.1, 0.3)
+	})
+	t.Run("not the more, once it diverges and rests", func(t *testing.T) {
+		s := known(t, 690, func(s *story, sec float64) {
+			ahead := 0.05
+			if int(sec)%300 == 150 {
+				ahead = 2
+			}
+			s.pair(sec, 3+0.01*sec, 3+0.01*sec+ahead)
+		})
+		for sec := 705.0; sec <= 1005; sec += 15 {
+			s.pair(sec, 9.9, 13)
+		}
+		s.verdict(budget.Diverging)
+	})
+	t.Run("not by what was written at once after a stall", func(t *testing.T) {
+		s := known(t, 900, func(s *story, sec float64) {
+			written := sec
+			if sec > 300 && sec < 600 {
+				written = 300
+			}
+			s.pair(sec, 3+0.01*written, 3.05+0.01*sec)
+		})
+		if pace := s.track.usual.traffic.pace; pace > 0.02 {
+			t.Errorf("a pace of %v USD a second", pace)
+		}
 	})
 	t.Run("what is usual elsewhere, after a rest", func(t *testing.T) {
 		s := known(t, 660, steady)

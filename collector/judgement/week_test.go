@@ -55,6 +55,9 @@ func (f *fleet) sends(hash string, p pattern) {
 // priced is 0 shortly before LiteLLM's reset job comes by, else 1: a reservation that is in flight at a reset is settled
 // against the counter of after it (a failure of LiteLLM's, and no healthy fleet).
 func (f *fleet) priced(now time.Time) float64 {
+	if f.resetless {
+		return 1
+	}
 	if untilReset := resetInterval - now.Sub(f.began)%resetInterval; untilReset <= time.Minute {
 		return 0
 	}
@@ -180,18 +183,25 @@ func TestBurstsInKnownTraffic(t *testing.T) {
 // mistake: with so many seeds LiteLLM itself loses spend at some reset.
 var moreFleets = flag.Int("more-fleets", 0, "how many fleets more, with seeds from 50000 on, TestHealthyFleetsAtRandom has of each kind")
 
+// randomness is what the fleets of TestHealthyFleetsAtRandom have in common.
+type randomness struct {
+	reserved float64 // by how many times the cost, at most
+	takes    float64 // seconds, at most
+	traffics int     // of a key
+	steady   bool    // all of it never pauses, and no key is ever reset
+}
+
 // TestHealthyFleetsAtRandom has fleets of keys of any price, pace, burst, size of reservation and length of requests, whose
 // traffic is of one kind or of two that come and go.
 func TestHealthyFleetsAtRandom(t *testing.T) {
 	for name, c := range map[string]struct {
-		reserved float64 // by how many times the cost, at most
-		takes    float64 // seconds, at most
-		traffics int     // of a key
-		seeds    []uint64
+		randomness
+		seeds []uint64
 	}{
-		"usual":        {4, 30, 1, []uint64{0, 1, 2, 3, 10134, 10171, 10179}},
-		"two traffics": {4, 30, 2, []uint64{0, 1, 2, 3, 30060, 30224, 30328, 30411}},
-		"extreme":      {12, 50, 1, []uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 4263, 4286, 4343}},
+		"usual":        {randomness{reserved: 4, takes: 30, traffics: 1}, []uint64{0, 1, 2, 3, 10134, 10171, 10179}},
+		"two traffics": {randomness{reserved: 4, takes: 30, traffics: 2}, []uint64{0, 1, 2, 3, 30060, 30224, 30328, 30411}},
+		"steady":       {randomness{reserved: 4, takes: 30, traffics: 1, steady: true}, []uint64{0, 1, 2, 3, 4, 5, 6, 7}},
+		"extreme":      {randomness{reserved: 12, takes: 50, traffics: 1}, []uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 4263, 4286, 4343}},
 	} {
 		for more := range *moreFleets {
 			c.seeds = append(c.seeds, 50_000+uint64(more))
@@ -199,7 +209,7 @@ func TestHealthyFleetsAtRandom(t *testing.T) {
 		for _, seed := range c.seeds {
 			t.Run(fmt.Sprintf("%s/%d", name, seed), func(t *testing.T) {
 				t.Parallel()
-				f := randomFleet(t, seed, c.reserved, c.takes, c.traffics)
+				f := randomFleet(t, seed, c.randomness)
 				f.accusesNobody()
 				f.run(4 * time.Hour)
 			})
@@ -207,7 +217,7 @@ func TestHealthyFleetsAtRandom(t *testing.T) {
 	}
 }
 
-func randomFleet(t *testing.T, seed uint64, reserved, takes float64, traffics int) *fleet {
+func randomFleet(t *testing.T, seed uint64, c randomness) *fleet {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 10))
 	f := newFleet(t, simulator.Options{
@@ -216,24 +226,32 @@ func randomFleet(t *testing.T, seed uint64, reserved, takes float64, traffics in
 	})
 	between := func(a, b float64) float64 { return a * math.Pow(b/a, r.Float64()) }
 	seconds := func(a, b float64) time.Duration { return time.Duration(between(a, b) * float64(time.Second)) }
+	f.resetless = c.steady
 	f.team(simulator.Team{ID: "team", MaxBudget: new(50_000.0)})
 	for i := range 12 {
 		cost := between(0.001, 1)
 		var patterns []pattern
 		atOnce := 0.0 // USD, reserved
-		for range traffics {
+		for range c.traffics {
 			p := pattern{
 				busy: seconds(30, 20_000), idle: seconds(30, 20_000), every: seconds(2, 120), burst: 1 + r.IntN(6),
-				cost: cost, estimate: cost * between(1, reserved), takes: seconds(1, takes),
+				cost: cost, estimate: cost * between(1, c.reserved), takes: seconds(1, c.takes),
+			}
+			if c.steady {
+				p.busy = 24 * time.Hour
 			}
 			atOnce += float64(p.burst) * p.estimate
 			patterns = append(patterns, p)
 		}
 		limit := max(between(50, 100_000)*cost, 20*atOnce)
-		key := f.key(simulator.Key{
+		k := simulator.Key{
 			Raw: fmt.Sprint("sk-", i), MaxBudget: &limit, TeamID: []string{"", "team"}[r.IntN(2)],
 			BudgetDuration: []string{"1h", "1d", "7d"}[r.IntN(3)], ResetAt: f.began.Add(time.Hour),
-		})
+		}
+		if c.steady {
+			k.BudgetDuration, k.ResetAt = "", time.Time{}
+		}
+		key := f.key(k)
 		for _, p := range patterns {
 			f.sends(key, p)
 		}

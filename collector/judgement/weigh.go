@@ -62,13 +62,13 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 		lifted = t.motion.lifted(now, j.liftFor())
 	}
 	tolerance := j.params.ToleranceUSD + burn*(lag+gap).Seconds()
-	patience, utmost := t.carried, 0.0    // beyond the tolerance, before it is called diverging
-	if a.enforced.Value > r.Spend.Value { // reservations and spend on its way make the counter too high, never too low
+	patience, utmost := t.carried.usd, 0.0 // beyond the tolerance, before it is called diverging
+	if a.enforced.Value > r.Spend.Value {  // reservations and spend on its way make the counter too high, never too low
 		if t.motion != nil {
 			unwritten = t.motion.unwritten(now, j.behindFor())
 		}
-		tolerance = max(tolerance+j.usualReservations(t, now), t.usualLead(now))
-		patience = burn * (j.behindFor() - lag).Seconds() // rows can be far behind
+		tolerance += j.usualReservations(t, now)
+		patience = max(burn*(j.behindFor()-lag).Seconds(), t.usualLead(now)-tolerance) // rows can be far behind
 		utmost = max(patience, rowRate*(j.behindAtMost()-lag).Seconds())
 	}
 	a.tolerance = budget.Some(tolerance)
@@ -90,7 +90,7 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 		return cap.ReachedBy(enforced) && cap.Above(reported) && enforced > reported && exceeds(reported, tolerance)
 	}
 	bypasses := func(cap budget.Cap, reported float64) bool {
-		return cap.ReachedBy(reported) && cap.Above(enforced) && enforced < reported && exceeds(reported, tolerance+t.carried)
+		return cap.ReachedBy(reported) && cap.Above(enforced) && enforced < reported && exceeds(reported, tolerance+t.carried.usd)
 	}
 	notable := math.Abs(enforced-reported) > j.params.ToleranceRatio*max(math.Abs(enforced), math.Abs(reported))
 	a.diverges = notable && exceeds(reported, tolerance+patience)

@@ -5,26 +5,26 @@ import (
 	"time"
 )
 
-func TestTheLargestOfADayOrTwo(t *testing.T) {
+func TestRecentMax(t *testing.T) {
 	const hour = 3600.0
-	var l largest
+	var r recentMax
 	for _, s := range []struct{ hours, usd, want float64 }{
 		{0, 5, 5}, {1, 3, 5}, {23, 1, 5}, // within the day
 		{25, 1, 5}, {40, 2, 5}, // the day after
 		{50, 1, 2}, // the first is over
 		{120, 1, 1},
 	} {
-		l.add(s.usd, at(s.hours*hour))
-		if got := l.lately(at(s.hours * hour)); got != s.want {
+		r.add(s.usd, at(s.hours*hour), usualFor)
+		if got := r.at(at(s.hours*hour), usualFor); got != s.want {
 			t.Errorf("after %v hours: %v, want %v", s.hours, got, s.want)
 		}
 	}
 	for hours, want := range map[float64]float64{143: 1, 145: 1, 167: 1, 169: 0} {
-		if got := l.lately(at(hours * hour)); got != want {
+		if got := r.at(at(hours*hour), usualFor); got != want {
 			t.Errorf("nothing more was seen, after %v hours: %v, want %v", hours, got, want)
 		}
 	}
-	if got := new(largest).lately(time.Now()); got != 0 {
+	if got := new(recentMax).at(time.Now(), usualFor); got != 0 {
 		t.Errorf("%v of nothing", got)
 	}
 }

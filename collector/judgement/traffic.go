@@ -1,0 +1,84 @@
+package judgement
+
+import "time"
+
+const (
+	// knownAfter is for how long an entity must be well while it spends until it is known what its traffic reserves.
+	knownAfter = 10 * time.Minute
+	// fasterBy is by how many times an entity must spend faster than it was seen well for that to be another traffic.
+	fasterBy = 2
+	// growsBy is by how many times more than its traffic its reservations can grow then.
+	growsBy = 3
+	// mostReserved is for how much of its spending, in time, an entity can have reservations in flight: a request can
+	// reserve many times what it will cost.
+	mostReserved = 10 * time.Minute
+	// awayFor is for how long an entity can be ahead of its row by more than its spend until it is not seen how much of that
+	// is reservations.
+	awayFor = 2 * time.Minute
+)
+
+// traffic is the spending at which an entity was seen well.
+type traffic struct {
+	pace   float64   // USD per second, the fastest that its row ever rose while the two agreed
+	lately recentMax // USD per second, of the last minutes of that
+
+	well     time.Duration // in which the two agreed while it spent, since it last rested
+	wellAt   time.Time     // the last reading of that
+	wellPace float64       // USD per second, what of lately it began with
+	backAt   time.Time     // when it was last ahead by no more than its spend on its way to the row
+}
+
+// agreed takes in that the two agree while the entity spends at a rate (USD per second).
+func (tr *traffic) agreed(rate float64, at time.Time) {
+	if rate == 0 {
+		return
+	}
+	if since := at.Sub(tr.wellAt); since <= burnWindow {
+		tr.well += since
+	}
+	tr.wellAt = at
+	tr.pace = max(tr.pace, rate)
+	tr.lately.add(rate, at, knownAfter)
+	switch pace := tr.lately.at(at, knownAfter); {
+	case pace > fasterBy*tr.wellPace:
+		tr.well, tr.wellPace = 0, pace
+	case pace < tr.wellPace:
+		tr.wellPace = pace
+	}
+}
+
+// came takes in whether the entity is back at its row, but for its spend on its way there. Reservations that never all
+// come back are not seen for how much they are: who has them is not known.
+func (tr *traffic) came(back bool, at time.Time) {
+	if back {
+		tr.backAt = at
+	} else if tr.well < knownAfter && at.Sub(tr.backAt) > awayFor {
+		tr.well = 0
+	}
+}
+
+// known says that a rate (USD per second) is of a traffic at which the entity was well for long enough, lately.
+func (tr *traffic) known(rate float64) bool {
+	return tr.well >= knownAfter && rate <= fasterBy*tr.lately.at(tr.wellAt, knownAfter)
+}
+
+// settlesMore says that lately more was settled at once than the entity was ahead by before: its reservations have grown.
+func (j *Judge) settlesMore(t *Track, now time.Time) bool {
+	seen := max(t.usual.ahead.at(now, usualFor), j.params.ToleranceUSD+t.motion.rowRate(now)*j.writeLag().Seconds())
+	return t.motion.settledBy(now) > usualMargin*seen
+}
+
+// strange says that the traffic of an entity is such as was never seen well, and that its counter is ahead (USD) by no
+// more than it can have reserved then.
+func (j *Judge) strange(t *Track, ahead float64, now time.Time) bool {
+	tr, rate := &t.usual.traffic, t.motion.rowRate(now)
+	most := rate * mostReserved.Seconds()
+	switch own := t.usual.ahead.at(now, usualFor); {
+	case tr.well >= knownAfter && j.settlesMore(t, now):
+	case rate <= fasterBy*tr.pace:
+		return false
+	case own > 0 && tr.pace > 0:
+		most = min(most, growsBy*own*rate/tr.pace)
+	}
+	return ahead <= most
+}
