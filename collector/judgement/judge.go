@@ -182,7 +182,7 @@ func (j *Judge) Counter(t *Track, c budget.Counter, windows []budget.Counter) {
 		t.usual.forsake(true)
 	}
 	if c.State == budget.CounterAbsent || before.State == budget.CounterPresent && ranOut(before, c) {
-		t.carried = carried{} // it is seeded with it
+		t.carried = carried{} // it is seeded with it, or may have been
 	}
 	t.probe.counter(before, c, t.stirred)
 	t.stirred = before.State == budget.CounterPresent && c.State == budget.CounterPresent && c.Value != before.Value

@@ -47,9 +47,9 @@ func (tr *traffic) agreed(rate float64, at time.Time) {
 	}
 }
 
-// came takes in whether the entity is back at its row, but for its spend on its way there. Reservations that never all
+// cameBack takes in whether the entity is back at its row, but for its spend on its way there. Reservations that never all
 // come back are not seen for how much they are: who has them is not known.
-func (tr *traffic) came(back bool, at time.Time) {
+func (tr *traffic) cameBack(back bool, at time.Time) {
 	if back {
 		tr.backAt = at
 	} else if tr.well < knownAfter && at.Sub(tr.backAt) > awayFor {

@@ -32,7 +32,7 @@ func TestTraffic(t *testing.T) {
 				for sec := 15.0; sec <= p.seconds; sec += 15 {
 					now += 15
 					tr.agreed(p.rate, at(now))
-					tr.came(int(sec)%int(p.back) == 0, at(now))
+					tr.cameBack(int(sec)%int(p.back) == 0, at(now))
 				}
 			}
 			if got := tr.known(c.rate); got != c.want {

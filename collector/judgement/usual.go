@@ -58,7 +58,7 @@ func (j *Judge) learn(t *Track, a assessment, at time.Time) {
 	if a.agrees {
 		u.traffic.agreed(min(rate, t.motion.riseRate(at)), at)
 	}
-	u.traffic.came(ahead <= onItsWay, at)
+	u.traffic.cameBack(ahead <= onItsWay, at)
 	u.rate = max(u.rate, rate)
 	if ahead > onItsWay {
 		u.peak = max(u.peak, ahead)
