@@ -26,9 +26,9 @@ func (j *Judge) carriedOver(t *Track, before, now *budget.Row) carried {
 	return carried{usd: unwritten + unread, until: now.ReadAt.Add(j.unwrittenFor() + j.params.CounterInterval)}
 }
 
-// boundCarried takes in how far a counter is ahead of its row. Once all is written, what was carried over is no more than
+// observeCarried takes in how far a counter is ahead of its row. Once all is written, what was carried over is no more than
 // the row is ahead by and what of it new spend and reservations can hide.
-func (j *Judge) boundCarried(t *Track, at time.Time) {
+func (j *Judge) observeCarried(t *Track, at time.Time) {
 	if t.motion == nil || t.counter.State != budget.CounterPresent || !t.row.Spend.Known {
 		return
 	}

@@ -236,7 +236,7 @@ func TestDrifts(t *testing.T) {
 	}
 }
 
-// leak has a worker killed while every fifth request is in flight.
+// leak has a worker killed with one more request in flight at every fifth tick.
 func leak(estimate float64) func(f *fleet, key string, tick int) {
 	return func(f *fleet, key string, tick int) {
 		if tick%5 == 0 {

@@ -208,14 +208,12 @@ func (j *Judge) judge(t *Track) {
 	if t.counter.ReadAt.After(at) {
 		at = t.counter.ReadAt
 	}
-	if t.usual != nil && !t.busy(at) && t.divergingSince.IsZero() { // it rested: what begins then can be other traffic
-		t.usual.traffic.well = 0
-	}
+	t.rest(at)
 	a := j.weigh(t, at)
 	if t.motion != nil && a.enforced.Known {
 		t.motion.aheadBy(a.enforced.Value - t.row.Spend.Value)
 	}
-	j.boundCarried(t, at)
+	j.observeCarried(t, at)
 	t.endWhatNoLongerShows(a)
 	j.decideLock(t, a, at)
 	j.decideDivergence(t, a, at)

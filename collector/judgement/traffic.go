@@ -12,8 +12,8 @@ const (
 	// mostReserved is for how much of its spending, in time, an entity can have reservations in flight: a request can
 	// reserve many times what it will cost.
 	mostReserved = 10 * time.Minute
-	// awayFor is for how long an entity can be ahead of its row by more than its spend until it is not seen how much of that
-	// is reservations.
+	// awayFor is for how long an entity can be ahead of its row by more than its spend on its way there until its
+	// reservations are such as never all come back.
 	awayFor = 2 * time.Minute
 )
 
@@ -44,6 +44,14 @@ func (tr *traffic) agreed(rate float64, at time.Time) {
 		tr.well, tr.wellPace = 0, pace
 	case pace < tr.wellPace:
 		tr.wellPace = pace
+	}
+}
+
+// rest forgets that the traffic is known once the entity rested: what begins then can be another. While it diverges, the
+// tolerance by which it does stays.
+func (t *Track) rest(now time.Time) {
+	if t.usual != nil && !t.busy(now) && t.divergingSince.IsZero() {
+		t.usual.traffic.well = 0
 	}
 }
 
