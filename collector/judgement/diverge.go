@@ -52,13 +52,17 @@ func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 		t.plainSince = at
 	}
 	t.seenWell = t.seenWell || j.entering && a.agrees && t.counter.State == budget.CounterPresent
+	t.strange, t.stands = 0, 0
 	if !t.divergingSince.IsZero() {
+		if t.tooHigh && t.motion != nil && t.busy(at) && j.likeReservations(t, a, at) {
+			t.strange, t.stands = j.strange(t, a, at), t.usual.lead.standing.upTo(t.divergingSince, at)
+		}
 		t.divergingDue = j.divergingDueAt(t, a, at)
 	}
 	if !j.entering {
 		return
 	}
-	if a.diverges && a.plain && fair && a.close && !at.Before(t.divergingDue) {
+	if a.diverges && a.plain && fair && a.close && t.stands == 0 && !at.Before(t.divergingDue) {
 		t.lasting = true
 	}
 	t.odd = a.odd
@@ -82,11 +86,21 @@ func (j *Judge) divergingDueAt(t *Track, a assessment, at time.Time) time.Time {
 		if !t.seenWell {
 			due = append(due, t.firstAt.Add(metFor))
 		}
-		if j.strange(t, a.enforced.Value-t.row.Spend.Value, at) && j.likeReservations(t, a, at) {
+		if t.strange > 0 {
 			due = append(due, since.Add(strangeFor))
 		}
 	}
 	return slices.MaxFunc(due, time.Time.Compare)
+}
+
+// strange is by how much the counter can be too high (USD) because it is not known what the traffic of the entity reserves;
+// 0 where that does not explain it.
+func (j *Judge) strange(t *Track, a assessment, at time.Time) float64 {
+	most := j.strangeReservations(t, a, at)
+	if len(t.motion.counter) == 0 || a.enforced.Value-t.row.Spend.Value > most {
+		return 0
+	}
+	return most
 }
 
 // likeReservations says that the cause, as far as it can be told, looks as reservations in flight do.

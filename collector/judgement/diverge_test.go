@@ -50,9 +50,15 @@ func TestReservationsAtAStrangePace(t *testing.T) {
 
 	t.Run("never seen well at it", func(t *testing.T) {
 		s := busy(tell(t, "1.84.0", wide).pair(0, 3, 3), 15, ahead)
-		s.verdict(budget.OK)
-		busy(s, 315, ahead).verdict(budget.Diverging)
-		if got := calledAt(s); got > 345 {
+		busy(s, 315, ahead).verdict(budget.OK)
+		s.pair(615, 15.2, 21.2).pair(750, 15.2, 21.2).pair(765, 15.2, 21.2).verdict(budget.Diverging) // nothing is in flight
+	})
+	t.Run("never seen well at it, and growing", func(t *testing.T) {
+		s := tell(t, "1.84.0", wide).pair(0, 3, 3)
+		for sec := 15.0; sec < 450 && s.track.Entity().Verdict == budget.OK; sec += 15 {
+			s.pair(sec, 3+cents*sec, 3+cents*sec+ahead/2*(1+sec/150))
+		}
+		if got := calledAt(s.verdict(budget.Diverging)); got < 300 || got > 390 {
 			t.Errorf("called after %v s", got)
 		}
 	})

@@ -3,6 +3,7 @@ package judgement_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -34,7 +35,8 @@ type fleet struct {
 	flights []flight
 	traffic []func(now time.Time)
 	began   time.Time
-	changed func(e *budget.Entity) // told of every entity after a reading
+	changed func(e *budget.Entity)  // told of every entity after a reading
+	normal  map[budget.ID]time.Time // when an entity was last within its tolerance, or called
 
 	resetless bool // no key is ever reset
 }
@@ -50,6 +52,7 @@ func newFleet(t *testing.T, o simulator.Options) *fleet {
 	f := &fleet{
 		t: t, judge: judgement.New(params), tracks: map[budget.ID]*judgement.Track{}, random: rand.New(rand.NewPCG(o.Seed, 1)),
 		redis: newMemory(clock.Now), began: clock.Now(), changed: func(*budget.Entity) {},
+		normal: map[budget.ID]time.Time{},
 	}
 	o.Clock, o.Redis = clock, f.redis.client()
 	sim, err := simulator.New(o)
@@ -133,7 +136,21 @@ func (f *fleet) read(now time.Time) {
 		}
 		if e := t.Entity(); e != nil {
 			f.changed(e)
+			f.callsWhatIsNotNormal(e, now)
 		}
+	}
+}
+
+// callsWhatIsNotNormal fails the test where somebody's divergence has been above the tolerance in force in every reading for
+// two minutes and is not called one: a tolerance that is not the one in force misleads whoever looks at it.
+func (f *fleet) callsWhatIsNotNormal(e *budget.Entity, now time.Time) {
+	f.t.Helper()
+	apart := math.Abs(e.Divergence.Value)
+	if e.Verdict != budget.OK || apart <= e.Tolerance.Value || apart <= params.ToleranceRatio*max(e.Reported.Value, e.Enforced.Value) {
+		f.normal[e.ID] = now
+	}
+	if lasts := now.Sub(f.normal[e.ID]); lasts > within {
+		f.t.Errorf("above its tolerance for %v: %s", lasts, f.describe(e))
 	}
 }
 

@@ -35,6 +35,12 @@ func tell(t *testing.T, release string, change ...func(*budget.Row)) *story {
 	return s
 }
 
+// writtenSoon has the deployment be one of which it is known that it writes spend within the assumed write lag.
+func (s *story) writtenSoon() *story {
+	s.judge.lag.measured = budget.Some(time.Second)
+	return s
+}
+
 func (s *story) row(seconds, spend float64) *story {
 	r := s.base
 	r.ReadAt, r.Spend = at(seconds), budget.Some(spend)
@@ -417,7 +423,7 @@ func TestTemporaryIncreaseInDoubt(t *testing.T) {
 }
 
 func TestBurnRateWidensTheTolerance(t *testing.T) {
-	s := tell(t, "1.84.0", func(r *budget.Row) { r.MaxBudget = budget.Some(1000.0) })
+	s := tell(t, "1.84.0", func(r *budget.Row) { r.MaxBudget = budget.Some(1000.0) }).writtenSoon()
 	for i := range 10 { // a dollar a second, the row 15 s behind
 		s.pair(15*float64(i), 15*float64(max(0, i-1)), 15*float64(i)).verdict(budget.OK)
 	}

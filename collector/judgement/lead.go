@@ -6,7 +6,8 @@ import "time"
 // spend on its way and reservations, whether or not it was seen what of the two. What is called diverging must have been so
 // in every reading for as long, so it is this that tells what is usual, and not how far ahead the counter was for a moment.
 type lead struct {
-	most recentMax // USD
+	most     recentMax // USD
+	standing standing
 
 	sustained float64   // USD, for a minute on end, and not yet come back from
 	since     time.Time // the half minute under way
@@ -22,7 +23,9 @@ func (l *lead) ahead(usd float64, at time.Time) {
 	}
 	l.least = min(l.least, usd)
 	if at.Sub(l.since) >= divergingFor/2 {
-		l.sustained = max(l.sustained, min(l.before, l.least))
+		sustained := min(l.before, l.least)
+		l.sustained = max(l.sustained, sustained)
+		l.standing.lead(sustained, at)
 		l.since, l.before, l.least = at, l.least, usd
 	}
 	if usd > l.sustained/2 {
@@ -37,4 +40,7 @@ func (l *lead) begin(usd float64, at time.Time) {
 }
 
 // forsake gives up the lead under way: it is no longer told whether it ends by itself.
-func (l *lead) forsake() { l.begin(0, time.Time{}) }
+func (l *lead) forsake() {
+	l.begin(0, time.Time{})
+	l.standing = standing{}
+}

@@ -22,7 +22,7 @@ func TestALeadThatCameBackByItselfIsUsual(t *testing.T) {
 		"as much, while nothing is in flight":    {seconds: 90, back: 0.1, ahead: 1.1, idle: true, wantCalled: true},
 		"as much, days later":                    {seconds: 90, back: 0.1, rests: 2 * 24 * 3600, ahead: 1.1, wantCalled: true},
 		"as much as a smaller one, days later":   {seconds: 90, back: 0.1, rests: 2 * 24 * 3600, again: 0.5, ahead: 0.55},
-		"where it came back by a third":          {seconds: 90, back: 0.67, ahead: 1.1, wantCalled: true},
+		"where it came back by a third":          {seconds: 90, back: 0.67, ahead: 1.6, wantCalled: true},
 		"where it was so for less than a minute": {seconds: 60, back: 0.1, ahead: 1.1, wantCalled: true},
 		"where its counter went before":          {seconds: 90, by: func(s *story, at float64) { s.cold(at) }, back: 0.1, ahead: 1.1, wantCalled: true},
 		"where the row was reset before":         {seconds: 90, by: func(s *story, at float64) { s.row(at, 0) }, back: 0.1, ahead: 1.1, wantCalled: true},

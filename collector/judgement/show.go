@@ -22,7 +22,7 @@ func (j *Judge) show(t *Track, a assessment, now time.Time) {
 		ReportedAt:        r.ReadAt,
 		Counter:           t.counter,
 		Enforced:          a.enforced,
-		Tolerance:         a.tolerance,
+		Tolerance:         t.toleranceInForce(a),
 		Cap:               a.cap,
 		ResetAt:           j.resetOf(r),
 		Windows:           showWindows(r.Windows, t.windows),
@@ -53,6 +53,18 @@ func (j *Judge) show(t *Track, a assessment, now time.Time) {
 	if t.history != nil {
 		t.history.Holds(now, t.terms())
 	}
+}
+
+// toleranceInForce is by how much the two can be apart now for the verdict that the entity has, or is suspected of; unknown
+// where a spend is.
+func (t *Track) toleranceInForce(a assessment) budget.Optional[float64] {
+	switch {
+	case !a.tolerance.Known, a.apparent, a.shows(t.lock), t.suspicion != nil:
+		return a.tolerance
+	case t.lasting:
+		return budget.Some(a.endsAt)
+	}
+	return budget.Some(max(a.entersAbove, t.strange, t.stands))
 }
 
 // facts is what the cause of a divergence is told from.

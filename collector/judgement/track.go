@@ -38,12 +38,15 @@ type Track struct {
 
 	divergingSince time.Time // first of the unbroken readings that diverge
 	tooHigh        bool      // the counter is, in them
-	plainSince     time.Time // first of the unbroken readings in which that is plain
-	divergingDue   time.Time // from when on one that does is called diverging
-	lasting        bool      // they have done so for long enough
-	odd            bool      // immortal or negative
-	everJudged     bool
-	seenWell       bool // a counter and the row agreed once
+	// By what the counter can be ahead all the same, by reservations, in USD:
+	strange      float64   // of a traffic that is not known
+	stands       float64   // such as it stood at for a while
+	plainSince   time.Time // first of the unbroken readings in which that is plain
+	divergingDue time.Time // from when on one that does is called diverging
+	lasting      bool      // they have done so for long enough
+	odd          bool      // immortal or negative
+	everJudged   bool
+	seenWell     bool // a counter and the row agreed once
 
 	entity *budget.Entity
 }

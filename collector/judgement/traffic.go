@@ -76,17 +76,21 @@ func (j *Judge) settlesMore(t *Track, now time.Time) bool {
 	return t.motion.settledBy(now) > usualMargin*seen
 }
 
-// strange says that the traffic of an entity is such as was never seen well, and that its counter is ahead (USD) by no
-// more than it can have reserved then.
-func (j *Judge) strange(t *Track, ahead float64, now time.Time) bool {
+// strangeReservations is the most that an entity can have reserved of a traffic at which it was never seen well, in USD:
+// where it spends faster, or settles more, than it ever did while it was well, what a request can reserve; where it is only
+// not known how much its traffic reserves, what its spending makes of what is usual in the deployment. 0 where it is known.
+func (j *Judge) strangeReservations(t *Track, a assessment, now time.Time) float64 {
 	tr, rate := &t.usual.traffic, t.motion.rowRate(now)
 	most := rate * mostReserved.Seconds()
 	switch own := t.usual.ahead.at(now, usualFor); {
 	case tr.well >= knownAfter && j.settlesMore(t, now):
+		return most
+	case tr.known(rate):
+		return 0
 	case rate <= fasterBy*tr.pace:
-		return false
+		return a.tolerance.Value + rate*j.flight.measured.Value.Seconds()
 	case own > 0 && tr.pace > 0:
-		most = min(most, growsBy*own*rate/tr.pace)
+		return min(most, growsBy*own*rate/tr.pace)
 	}
-	return ahead <= most
+	return most
 }

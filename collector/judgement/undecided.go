@@ -32,7 +32,7 @@ func (t *Track) suspected() *budget.Suspicion {
 		}
 	}
 	called := t.lock != budget.NotJudged || t.lasting || t.odd
-	if !t.divergingSince.IsZero() && !called {
+	if !t.divergingSince.IsZero() && t.stands == 0 && !called {
 		also(budget.Diverging, t.divergingSince, budget.Some(t.divergingDue))
 	}
 	if t.counter.State == budget.CounterPresent && t.counter.TTL == budget.NoExpiry && !called {

@@ -94,7 +94,7 @@ func (u *usual) forsake(ended bool) {
 }
 
 // usualReservations is the size of reservations in flight that are usual for an entity now, in USD: its own where its
-// traffic is known, else also what was settled lately and what its spending makes of what is usual in the deployment.
+// traffic is known, else also what was settled lately.
 func (j *Judge) usualReservations(t *Track, now time.Time) float64 {
 	if t.motion == nil {
 		return 0
@@ -106,7 +106,7 @@ func (j *Judge) usualReservations(t *Track, now time.Time) float64 {
 	if t.usual.traffic.known(rate) && !j.settlesMore(t, now) {
 		return max(0, usualMargin*own-rate*j.writeLag().Seconds()) // a part of it was spend on its way to the row
 	}
-	return max(own, t.motion.inFlight(now), rate*j.flight.measured.Value.Seconds())
+	return max(own, t.motion.inFlight(now))
 }
 
 // usualLead is by how much a busy entity can be ahead of its row for a minute on end, in USD, by what is usual for it.

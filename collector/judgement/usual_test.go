@@ -18,7 +18,7 @@ func TestUsualReservations(t *testing.T) {
 	// A reservation of 5 is settled to a cost of 0.5.
 	settled := func(t *testing.T) *story {
 		t.Helper()
-		return tell(t, "1.84.0", wide).pair(0, 3, 3).counter(15, 8).counter(30, 3.5).pair(45, 3.5, 3.5)
+		return tell(t, "1.84.0", wide).writtenSoon().pair(0, 3, 3).counter(15, 8).counter(30, 3.5).pair(45, 3.5, 3.5)
 	}
 	t.Run("several of what was settled can be in flight", func(t *testing.T) {
 		tolerance(t, settled(t).counter(60, 6), 13, 18)
@@ -27,19 +27,37 @@ func TestUsualReservations(t *testing.T) {
 		s := settled(t).pair(1500, 3.5, 3.5).pair(1515, 3.5, 3.6).counter(1530, 3.8)
 		tolerance(t, s, 4, 6)
 	})
-	// A cent a second in a deployment where spend is in flight for a minute.
+	// A cent a second in a deployment where spend is in flight for two minutes.
 	known := func(t *testing.T, seconds float64, each func(s *story, sec float64)) *story {
 		t.Helper()
-		s := tell(t, "1.84.0", wide)
-		s.judge.flight.measured = budget.Some(time.Minute)
+		s := tell(t, "1.84.0", wide).writtenSoon()
+		s.judge.flight.measured = budget.Some(2 * time.Minute)
 		for sec := 0.0; sec <= seconds; sec += 15 {
 			each(s, sec)
 		}
 		return s
 	}
 	steady := func(s *story, sec float64) { s.pair(sec, 3+0.01*sec, 3.05+0.01*sec) }
-	t.Run("what is usual elsewhere, of a traffic that is new", func(t *testing.T) {
-		tolerance(t, known(t, 585, steady), 0.6, 1)
+	// From then on it is ahead by a little more than what it spends in two minutes.
+	waits := func(t *testing.T, s *story, from, rate float64, want bool) {
+		t.Helper()
+		spend, sec := s.track.row.Spend.Value, from
+		for ; sec < from+600 && s.track.Entity().Verdict == budget.OK; sec += 15 {
+			spend += 15 * rate
+			s.pair(sec, spend, spend+130*rate)
+			if e := s.track.Entity(); want && e.Verdict == budget.OK && e.Tolerance.Value < e.Divergence.Value && sec > from {
+				t.Errorf("%v s: tolerance %v", sec-from, e.Tolerance.Value)
+			}
+		}
+		if after := sec - from; want != (after > 240 && after < 360) || !want && after > 120 {
+			t.Errorf("called after %v s", after)
+		}
+	}
+	t.Run("what is usual elsewhere, for five minutes, of a traffic that is new", func(t *testing.T) {
+		waits(t, known(t, 345, steady), 360, 0.01, true)
+	})
+	t.Run("no longer once it is known", func(t *testing.T) {
+		waits(t, known(t, 660, steady), 675, 0.01, false)
 	})
 	t.Run("only its own, of one that is known", func(t *testing.T) {
 		tolerance(t, known(t, 660, steady), 0.1, 0.3)
@@ -54,12 +72,6 @@ func TestUsualReservations(t *testing.T) {
 		})
 		tolerance(t, s, 2.4, 2.6)
 	})
-	t.Run("what is usual elsewhere, where it spends more than twice as fast as it was seen well", func(t *testing.T) {
-		s := known(t, 660, steady)
-		s.track.usual.traffic.lately = recentMax{since: at(0), most: 0.004}
-		s.judge.Refresh(&s.track, at(660.1))
-		tolerance(t, s, 0.6, 1)
-	})
 	t.Run("what is usual elsewhere, until it was well at a pace for long enough", func(t *testing.T) {
 		s := known(t, 660, steady)
 		sec := 675.0
@@ -69,9 +81,11 @@ func TestUsualReservations(t *testing.T) {
 			}
 		}
 		faster(960)
-		tolerance(t, s, 2, 2.6)
+		if s.track.usual.traffic.known(0.03) {
+			t.Error("it is known at once")
+		}
 		faster(1500)
-		tolerance(t, s, 0.4, 0.6)
+		waits(t, s, 1515, 0.03, false)
 	})
 	t.Run("what was settled lately, where that is more than was ever seen of one that is known", func(t *testing.T) {
 		tolerance(t, known(t, 660, steady).pair(675, 9.75, 14.8).pair(690, 9.9, 12.9), 6.5, 8)
@@ -112,7 +126,7 @@ func TestUsualReservations(t *testing.T) {
 		for sec := 915.0; sec <= 990; sec += 15 {
 			s.pair(sec, 9.6+0.01*(sec-900), 9.65+0.01*(sec-900))
 		}
-		tolerance(t, s, 0.6, 1)
+		waits(t, s, 1005, 0.01, true)
 	})
 	t.Run("not while it is idle", func(t *testing.T) {
 		s := settled(t).pair(1500, 3.5, 3.5).pair(1515, 3.5, 3.6).pair(1530, 3.5, 3.8).pair(1800, 3.5, 3.8)
@@ -131,7 +145,7 @@ func TestUsualReservations(t *testing.T) {
 		tolerance(t, s, 0, 1)
 	})
 	t.Run("under steady traffic a counter hardly falls", func(t *testing.T) {
-		s := tell(t, "1.84.0", wide).pair(0, 20, 20)
+		s := tell(t, "1.84.0", wide).writtenSoon().pair(0, 20, 20)
 		for i := 1; i <= 6; i++ { // 1 USD each reading, and a reservation of 5 that is renewed
 			s.pair(15*float64(i), 19+float64(i), 25+float64(i))
 		}

@@ -11,7 +11,10 @@ import (
 type assessment struct {
 	cap       budget.Cap
 	enforced  budget.Optional[float64]
-	tolerance budget.Optional[float64] // USD
+	tolerance budget.Optional[float64] // USD, of a lock
+	// Rows that are far behind, and what is usual for the entity, can set the two further apart than that.
+	entersAbove float64 // USD, what a divergence must exceed to be called one
+	endsAt      float64 // USD, what it must come back to then to be none
 
 	judged   bool // it may be judged at all, and both spends are known
 	agrees   bool // counter and row are within the tolerance of each other, as far as there is a counter
@@ -25,7 +28,7 @@ type assessment struct {
 	bypassed bool
 	apparent bool // it looks locked, whatever spend on its way to the row could explain
 	diverges bool
-	plain    bool // the divergence is more than rows that are far behind can explain
+	plain    bool // the divergence is more than rows that are farther behind than is usual can explain
 	unsure   bool // it does not diverge, and might had the two been read at the same time
 	lifted   bool // by no more than the counter rose, or came back with, in the time that spend can take to the row
 
@@ -72,6 +75,8 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 		utmost = max(patience, rowRate*(j.behindAtMost()-lag).Seconds())
 	}
 	a.tolerance = budget.Some(tolerance)
+	a.endsAt = max(tolerance+patience, unwritten)
+	a.entersAbove = max(a.endsAt, tolerance+utmost)
 	a.agrees = c.State == budget.CounterAbsent || c.State == budget.CounterPresent && math.Abs(c.Value-r.Spend.Value) <= tolerance
 	a.judged = !r.Blocked && !r.Throttled && !(r.Expires.Known && !now.Before(r.Expires.Value))
 	a.close = gap <= j.params.CounterInterval
@@ -92,9 +97,10 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 	bypasses := func(cap budget.Cap, reported float64) bool {
 		return cap.ReachedBy(reported) && cap.Above(enforced) && enforced < reported && exceeds(reported, tolerance+t.carried.usd)
 	}
-	notable := math.Abs(enforced-reported) > j.params.ToleranceRatio*max(math.Abs(enforced), math.Abs(reported))
-	a.diverges = notable && exceeds(reported, tolerance+patience)
-	a.plain = notable && math.Abs(enforced-reported) > tolerance+utmost
+	apart := math.Abs(enforced - reported)
+	notable := apart > j.params.ToleranceRatio*max(math.Abs(enforced), math.Abs(reported))
+	a.diverges = notable && apart > a.endsAt
+	a.plain = notable && apart > tolerance+utmost
 	a.unsure = notable && !a.diverges && exceeds(reported, tolerance+patience-burn*gap.Seconds())
 	a.lifted = enforced > reported && enforced-reported <= lifted
 	if a.cap.State != budget.CapKnown || a.cap.BlocksByIntent() {
