@@ -75,3 +75,18 @@ func TestALeadThatStandsExplainsReservationsOnly(t *testing.T) {
 		})
 	}
 }
+
+func TestALeadThatStandsIsNoMeasureOfWhatIsTooLow(t *testing.T) {
+	s := tell(t, "1.84.0", func(r *budget.Row) { r.MaxBudget = budget.Some(1000.0) }).pair(0, 3, 3)
+	for sec := 15.0; sec < 600; sec += 15 {
+		s.pair(sec, 3+0.02*sec, 9+0.02*sec)
+	}
+	s.verdict(budget.OK)
+	for sec := 600.0; sec < 720; sec += 15 {
+		s.pair(sec, 14+0.02*sec, 9+0.02*sec)
+		if e := s.track.Entity(); e.Tolerance.Value > 3.2 {
+			t.Errorf("%v s: tolerance %v", sec, e.Tolerance.Value)
+		}
+	}
+	s.verdict(budget.Diverging)
+}
