@@ -52,18 +52,25 @@ func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 		t.plainSince = at
 	}
 	t.seenWell = t.seenWell || j.entering && a.agrees && t.counter.State == budget.CounterPresent
+	ahead := a.enforced.Value - t.row.Spend.Value
+	if ahead <= t.accused/2 {
+		t.accused = 0
+	}
 	t.strange, t.stands = 0, 0
 	if !t.divergingSince.IsZero() {
 		if t.tooHigh && t.motion != nil && t.busy(at) && j.likeReservations(t, a, at) {
-			t.strange, t.stands = j.strange(t, a, at), t.usual.lead.standing.upTo(t.divergingSince, at)
+			t.strange, t.stands = j.strange(t, a, at), t.standsUpTo(ahead, at)
+		}
+		if t.stands > 0 {
+			t.stoodAt = at
 		}
 		t.divergingDue = j.divergingDueAt(t, a, at)
 	}
 	if !j.entering {
 		return
 	}
-	if a.diverges && a.plain && fair && a.close && t.stands == 0 && !at.Before(t.divergingDue) {
-		t.lasting = true
+	if a.diverges && a.plain && fair && a.close && !at.Before(t.divergingDue) {
+		t.lasting, t.accused = true, max(0, ahead)
 	}
 	t.odd = a.odd
 }
@@ -89,15 +96,26 @@ func (j *Judge) divergingDueAt(t *Track, a assessment, at time.Time) time.Time {
 		if t.strange > 0 {
 			due = append(due, since.Add(strangeFor))
 		}
+		due = append(due, t.stoodAt.Add(divergingFor))
 	}
 	return slices.MaxFunc(due, time.Time.Compare)
 }
 
 // strange is by how much the counter can be too high (USD) because it is not known what the traffic of the entity reserves;
-// 0 where that does not explain it.
+// 0 where that does not explain it, or no longer does.
 func (j *Judge) strange(t *Track, a assessment, at time.Time) float64 {
 	most := j.strangeReservations(t, a, at)
-	if len(t.motion.counter) == 0 || a.enforced.Value-t.row.Spend.Value > most {
+	if len(t.motion.counter) == 0 || at.Sub(t.divergingSince) >= strangeFor || a.enforced.Value-t.row.Spend.Value > most {
+		return 0
+	}
+	return most
+}
+
+// standsUpTo is by how much the counter can be too high (USD) because it has been so for a while under traffic that can
+// reserve as much; 0 where it is ahead (USD) by more, or what it stands at was called diverging.
+func (t *Track) standsUpTo(ahead float64, at time.Time) float64 {
+	most := min(t.usual.lead.standing.upTo(t.divergingSince, at), t.usual.fastest.at(at, mostReserved)*mostReserved.Seconds())
+	if ahead > most || t.accused > 0 {
 		return 0
 	}
 	return most

@@ -15,12 +15,10 @@ const (
 )
 
 // standing is what a lead has stood at without coming back and without growing: what requests of traffic that never pauses
-// reserve, taken over by the next as each is settled. What leaks, or is counted twice, grows; what jumps is called
-// diverging before it has stood for long.
+// reserve, taken over by the next as each is settled. What leaks, or is counted twice, grows; what jumps has not stood.
 type standing struct {
 	since time.Time // the time under way began
 	most  float64   // USD, of the leads for a minute on end in it
-	last  float64   // USD, of these
 	known time.Time // the first time ended
 
 	period time.Time // the period under way began
@@ -28,12 +26,12 @@ type standing struct {
 	before float64   // USD, of those of the period before
 }
 
-// lead takes in by how much the counter was ahead of the row for the last minute, in USD.
+// lead takes in by how much the counter was ahead of the row for a minute on end, in USD.
 func (s *standing) lead(usd float64, at time.Time) {
 	if s.since.IsZero() {
 		*s = standing{since: at, period: at, least: math.Inf(1), before: math.Inf(1)}
 	}
-	s.last, s.most = usd, max(s.most, usd)
+	s.most = max(s.most, usd)
 	if at.Sub(s.since) >= standingFor {
 		s.least = min(s.least, s.most)
 		if s.known.IsZero() {
@@ -46,14 +44,13 @@ func (s *standing) lead(usd float64, at time.Time) {
 	}
 }
 
-// upTo is what a lead can be because it has stood at about that for a while, in USD; 0 where that is not known, or the lead
-// was larger for the last minute. Of one that has been too large for a while it may be that it is about to stand; of one
-// that has not, only what it stood at before is believed.
+// upTo is what a lead can be because it has stood at about that for a while, in USD; 0 where that is not known. Of one that
+// has been too large for a while it may be that it is about to stand; of one that has not, only what it stood at before is
+// believed.
 func (s *standing) upTo(tooLargeSince, now time.Time) float64 {
-	most := grownTo * min(s.least, s.before)
 	stood := !s.known.IsZero() && (s.known.Before(tooLargeSince) || now.Sub(tooLargeSince) >= strangeFor)
-	if !stood || math.IsInf(most, 1) || s.last > most {
-		return 0
+	if most := grownTo * min(s.least, s.before); stood && !math.IsInf(most, 1) {
+		return most
 	}
-	return most
+	return 0
 }

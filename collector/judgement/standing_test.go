@@ -16,11 +16,10 @@ func TestStanding(t *testing.T) {
 		"for a while":                          {[]phase{{2, 150}}, 3},
 		"not for long enough":                  {[]phase{{2, 120}}, 0},
 		"growing by less than a half":          {[]phase{{2, 150}, {2.9, 300}}, 3},
-		"growing by more":                      {[]phase{{2, 150}, {3.1, 300}}, 0},
-		"growing, and back":                    {[]phase{{2, 150}, {3.1, 300}, {2, 30}}, 3},
+		"growing by more, and back":            {[]phase{{2, 150}, {3.1, 300}, {2, 30}}, 3},
 		"the largest of a while":               {[]phase{{1, 60}, {2, 30}, {1, 90}}, 3},
 		"the least of several":                 {[]phase{{2, 150}, {1, 150}, {2, 150}, {1.4, 30}}, 1.5},
-		"which is remembered for half an hour": {[]phase{{1, 150}, {2, 1650}}, 0},
+		"which is remembered for half an hour": {[]phase{{1, 150}, {2, 1650}}, 1.5},
 		"and for no more than an hour":         {[]phase{{1, 150}, {2, 3650}}, 3},
 		"none":                                 {[]phase{{0, 600}}, 0},
 	} {

@@ -39,8 +39,12 @@ type Track struct {
 	divergingSince time.Time // first of the unbroken readings that diverge
 	tooHigh        bool      // the counter is, in them
 	// By what the counter can be ahead all the same, by reservations, in USD:
-	strange      float64   // of a traffic that is not known
-	stands       float64   // such as it stood at for a while
+	strange float64 // of a traffic that is not known
+	stands  float64 // such as it stood at for a while, 0 where it is ahead by more
+
+	stoodAt time.Time // when it was last ahead by no more than that
+	accused float64   // USD by which it was ahead when it was called diverging; 0 once half of that is gone
+
 	plainSince   time.Time // first of the unbroken readings in which that is plain
 	divergingDue time.Time // from when on one that does is called diverging
 	lasting      bool      // they have done so for long enough

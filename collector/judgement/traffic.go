@@ -76,9 +76,9 @@ func (j *Judge) settlesMore(t *Track, now time.Time) bool {
 	return t.motion.settledBy(now) > usualMargin*seen
 }
 
-// strangeReservations is the most that an entity can have reserved of a traffic at which it was never seen well, in USD:
-// where it spends faster, or settles more, than it ever did while it was well, what a request can reserve; where it is only
-// not known how much its traffic reserves, what its spending makes of what is usual in the deployment. 0 where it is known.
+// strangeReservations is the most by which an entity can be ahead of its row, in USD, because of what is not known of its
+// traffic: where it spends faster, or settles more, than it ever did while it was well, what requests can reserve; where it
+// was never seen well for long enough, what its spending makes of what is usual in the deployment. 0 where all is known.
 func (j *Judge) strangeReservations(t *Track, a assessment, now time.Time) float64 {
 	tr, rate := &t.usual.traffic, t.motion.rowRate(now)
 	most := rate * mostReserved.Seconds()

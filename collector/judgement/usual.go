@@ -23,6 +23,7 @@ type usual struct {
 	ahead   recentMax // USD
 	lead    lead      // of which no settlement need be seen
 	traffic traffic
+	fastest recentMax // USD per second by which the row rose in the last minutes
 
 	counter float64 // as last read
 	excursion
@@ -48,6 +49,7 @@ func (j *Judge) learn(t *Track, a assessment, at time.Time) {
 		return
 	}
 	rate := t.motion.rowRate(at)
+	u.fastest.add(rate, at, mostReserved)
 	u.settled += max(0, u.counter-t.counter.Value)
 	u.counter = t.counter.Value
 	ahead := t.counter.Value - t.row.Spend.Value
