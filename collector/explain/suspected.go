@@ -60,6 +60,9 @@ func (s subject) suspectedText(b *Budget) string {
 			amountOf(b.Reported), amountOf(b.MaxBudget), amountOf(b.Enforced))
 	case never(b):
 		looks = fmt.Sprintf("Its counter, at %s, has no end of life, which may be so for a moment while LiteLLM writes to it", amountOf(b.Counter.USD))
+	case agree(b):
+		looks = fmt.Sprintf("LiteLLM goes by %s and reports %s. Requests in flight can explain as much for now, up to %s. It is diverging if that lasts",
+			amountOf(b.Enforced), amountOf(b.Reported), amountOf(b.Tolerance))
 	default:
 		looks = fmt.Sprintf("LiteLLM goes by %s and reports %s, which are further apart than the %s that are normal for it now. It is diverging if that lasts",
 			amountOf(b.Enforced), amountOf(b.Reported), amountOf(b.Tolerance))

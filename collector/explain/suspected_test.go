@@ -26,6 +26,9 @@ func TestSummaryGoesByTheNumbers(t *testing.T) {
 	endless.Counter.TTL, endless.Suspected.Due = budget.NoExpiry, budget.Optional[time.Time]{}
 	both := suspected(immortal(4.2, 12), budget.FalselyLocked)
 
+	inFlight := suspected(key(capOf(10), 3, 4), budget.Diverging)
+	inFlight.Tolerance = budget.Some(2.5)
+
 	const genuine, agree, apart = "a genuine refusal", "The two numbers agree", "further apart than the 0.01"
 	for name, c := range map[string]struct {
 		entity *budget.Entity
@@ -43,11 +46,12 @@ func TestSummaryGoesByTheNumbers(t *testing.T) {
 		"no cap, agreeing":         {key(budget.Cap{State: budget.CapUnlimited}, 3, 3), []string{"It has no cap, and the two numbers agree."}, nil, true},
 		"no cap, spend on its way": {key(budget.Cap{State: budget.CapUnlimited}, 3, 4), []string{"It has no cap. LiteLLM goes by 4.00 and reports 3.00."}, []string{"agree"}, true},
 
-		"suspected lock":       {suspected(key(capOf(10), 3.536, 10.607), budget.FalselyLocked), []string{"Suspected since 2026-03-01 11:59:48 UTC. It looks falsely locked: refused at 10.607 of 10.00, although the books say 3.536.", "readings from 2026-03-01 12:00:03 UTC on settle it"}, []string{genuine}, false},
-		"suspected lock, over": {suspected(key(capOf(20), 3.536, 10.607), budget.FalselyLocked), []string{"It looked falsely locked, and the numbers no longer show it"}, []string{agree, genuine}, false},
-		"suspected bypass":     {suspected(key(capOf(10), 17, 6), budget.Bypassed), []string{"It looks bypassed: the books say 17.00 of 10.00, and it is admitted all the same, because LiteLLM goes by 6.00"}, []string{agree}, false},
-		"suspected divergence": {suspected(key(capOf(20), 3.536, 10.607), budget.Diverging), []string{"LiteLLM goes by 10.607 and reports 3.536, which are " + apart}, []string{agree}, false},
-		"suspected of no end":  {endless, []string{"Its counter, at 3.00, has no end of life", "the next reading settles it"}, []string{apart}, false},
+		"suspected lock":                  {suspected(key(capOf(10), 3.536, 10.607), budget.FalselyLocked), []string{"Suspected since 2026-03-01 11:59:48 UTC. It looks falsely locked: refused at 10.607 of 10.00, although the books say 3.536.", "readings from 2026-03-01 12:00:03 UTC on settle it"}, []string{genuine}, false},
+		"suspected lock, over":            {suspected(key(capOf(20), 3.536, 10.607), budget.FalselyLocked), []string{"It looked falsely locked, and the numbers no longer show it"}, []string{agree, genuine}, false},
+		"suspected bypass":                {suspected(key(capOf(10), 17, 6), budget.Bypassed), []string{"It looks bypassed: the books say 17.00 of 10.00, and it is admitted all the same, because LiteLLM goes by 6.00"}, []string{agree}, false},
+		"suspected divergence":            {suspected(key(capOf(20), 3.536, 10.607), budget.Diverging), []string{"LiteLLM goes by 10.607 and reports 3.536, which are " + apart}, []string{agree}, false},
+		"suspected, and may be in flight": {inFlight, []string{"goes by 4.00 and reports 3.00. Requests in flight can explain as much for now, up to 2.50. It is diverging if that lasts; readings"}, []string{"further apart"}, false},
+		"suspected of no end":             {endless, []string{"Its counter, at 3.00, has no end of life", "the next reading settles it"}, []string{apart}, false},
 
 		"no end, and equal":           {immortal(4.2, 4.2), []string{"Diverging: the counter, at 4.20, has no end of life", "LiteLLM goes by 4.20 and reports 4.20."}, []string{"apart"}, false},
 		"no end, and apart":           {immortal(3, 12), []string{"has no end of life", "goes by 12.00 and reports 3.00, which are " + apart}, nil, false},

@@ -51,6 +51,9 @@ func TestReservationsAtAStrangePace(t *testing.T) {
 	t.Run("never seen well at it", func(t *testing.T) {
 		s := busy(tell(t, "1.84.0", wide).pair(0, 3, 3), 15, ahead)
 		busy(s, 315, ahead).verdict(budget.OK)
+		if got := s.track.Entity().Tolerance.Value; got < ahead || got > 1.6*ahead {
+			t.Errorf("tolerance %v", got)
+		}
 		s.pair(615, 15.2, 21.2).pair(750, 15.2, 21.2).pair(765, 15.2, 21.2).verdict(budget.Diverging) // nothing is in flight
 	})
 	t.Run("never seen well at it, and growing", func(t *testing.T) {

@@ -236,6 +236,57 @@ func TestDrifts(t *testing.T) {
 	}
 }
 
+// Traffic that bursts makes a divergence be less than what is normal for a while. It is called again after it.
+func TestADivergenceOutlivesABurst(t *testing.T) {
+	for _, length := range []time.Duration{30 * time.Second, 2 * time.Minute, 5 * time.Minute} {
+		t.Run(length.String(), func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, simulator.Options{Release: "1.84.0", Workers: 3, Seed: 7})
+			f.calm()
+			key := f.key(simulator.Key{MaxBudget: new(5000.0), Spend: 2})
+			id := budget.ID{Scope: budget.Key, Value: key}
+			f.sends(key, pattern{24 * time.Hour, 0, 5 * time.Second, 1, 0.02, 0.02, 2 * time.Second})
+			f.run(40 * time.Minute)
+			f.kill(key, 3, 1)
+			f.run(5 * time.Minute)
+			called := f.entity(id).Verdict
+			for range length / tick {
+				for range 5 {
+					f.send(2*time.Second, simulator.Request{Key: key, Cost: 0.1, Estimate: 0.1})
+				}
+				f.run(tick)
+			}
+			f.run(5 * time.Minute)
+			if e := f.entity(id); called != budget.Diverging || e.Verdict != budget.Diverging {
+				t.Errorf("%q before; %s", called, f.describe(e))
+			}
+		})
+	}
+}
+
+// A leak that is too slow for a large spend to show it for hours is called when it does.
+func TestADriftOfHours(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, simulator.Options{Release: "1.84.0", Workers: 3, Seed: 7})
+	f.calm()
+	key := f.key(simulator.Key{MaxBudget: new(50_000.0), Spend: 500})
+	id := budget.ID{Scope: budget.Key, Value: key}
+	f.sends(key, pattern{24 * time.Hour, 0, 5 * time.Second, 1, 0.02, 0.02, 2 * time.Second})
+	f.run(20 * time.Minute)
+	began := f.sim.Now()
+	for i := 0; f.entity(id).Verdict == budget.OK; i++ {
+		if i%10 == 0 {
+			f.add(key, 0.02)
+		}
+		if f.run(tick); f.sim.Now().Sub(began) > 4*time.Hour {
+			t.Fatal(f.describe(f.entity(id)))
+		}
+	}
+	if e := f.entity(id); e.Verdict != budget.Diverging || e.Divergence.Value > 1.1*params.ToleranceRatio*e.Enforced.Value {
+		t.Error(f.describe(e))
+	}
+}
+
 // leak has a worker killed with one more request in flight at every fifth tick.
 func leak(estimate float64) func(f *fleet, key string, tick int) {
 	return func(f *fleet, key string, tick int) {

@@ -89,3 +89,16 @@ func TestALeadThatStandsIsNoMeasureOfWhatIsTooLow(t *testing.T) {
 	}
 	s.verdict(budget.Diverging)
 }
+
+// What a lead stood at hides nothing that is larger, though its row is read too long after the counter to tell what it stands at.
+func TestALeadThatStoodExplainsNothingLarger(t *testing.T) {
+	s := tell(t, "1.84.0", func(r *budget.Row) { r.MaxBudget = budget.Some(1000.0) }).writtenSoon().pair(0, 3, 3)
+	sec := 15.0
+	for ; sec < 1200; sec += 15 {
+		s.pair(sec, 3+0.01*(sec-15), 3+0.01*sec)
+	}
+	for jumped := sec; sec < jumped+120; sec += 15 {
+		s.counter(sec, 6+0.01*sec).row(sec+5, 3+0.01*(sec-10))
+	}
+	s.verdict(budget.Diverging)
+}
