@@ -52,28 +52,36 @@ func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 		t.plainSince = at
 	}
 	t.seenWell = t.seenWell || j.entering && a.agrees && t.counter.State == budget.CounterPresent
-	ahead := a.enforced.Value - t.row.Spend.Value
-	if ahead <= t.accused/2 {
-		t.accused = 0
-	}
-	t.strange, t.stands = 0, 0
+	j.allowForReservations(t, a, at)
 	if !t.divergingSince.IsZero() {
-		if t.tooHigh && t.motion != nil && t.busy(at) && j.likeReservations(t, a, at) {
-			t.strange, t.stands = j.strange(t, a, at), t.standsUpTo(ahead, at)
-		}
-		if t.stands > 0 {
-			t.stoodAt = at
-		}
 		t.divergingDue = j.divergingDueAt(t, a, at)
 	}
 	if !j.entering {
 		return
 	}
 	if a.diverges && a.plain && fair && a.close && !at.Before(t.divergingDue) {
-		t.lasting, t.accused = true, max(0, ahead)
+		t.lasting, t.accused = true, max(0, t.ahead(a))
 	}
 	t.odd = a.odd
 }
+
+// allowForReservations takes in what of a counter that is too high reservations can explain that are not known to be usual.
+func (j *Judge) allowForReservations(t *Track, a assessment, at time.Time) {
+	if a.tolerance.Known && t.ahead(a) <= t.accused/2 {
+		t.accused = 0
+	}
+	t.strange, t.stands = 0, 0
+	if t.divergingSince.IsZero() || !t.tooHigh || t.motion == nil || !t.busy(at) || !j.likeReservations(t, a, at) {
+		return
+	}
+	t.strange, t.stands = j.strange(t, a, at), t.standsUpTo(t.ahead(a), at)
+	if t.stands > 0 {
+		t.stoodAt = at
+	}
+}
+
+// ahead is by how much the counter is ahead of the row as last read, in USD.
+func (t *Track) ahead(a assessment) float64 { return a.enforced.Value - t.row.Spend.Value }
 
 // divergingDueAt is when the divergence has been in every reading for so long that it is none that ends by itself.
 func (j *Judge) divergingDueAt(t *Track, a assessment, at time.Time) time.Time {
@@ -105,7 +113,7 @@ func (j *Judge) divergingDueAt(t *Track, a assessment, at time.Time) time.Time {
 // 0 where that does not explain it, or no longer does.
 func (j *Judge) strange(t *Track, a assessment, at time.Time) float64 {
 	most := j.strangeReservations(t, a, at)
-	if len(t.motion.counter) == 0 || at.Sub(t.divergingSince) >= strangeFor || a.enforced.Value-t.row.Spend.Value > most {
+	if len(t.motion.counter) == 0 || at.Sub(t.divergingSince) >= strangeFor || t.ahead(a) > most {
 		return 0
 	}
 	return most
