@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"litellm_budget_exporter/collector/budget"
 	"litellm_budget_exporter/collector/judgement"
 	"litellm_budget_exporter/examples/simulator"
@@ -28,6 +30,7 @@ type fleet struct {
 	t       *testing.T
 	sim     *simulator.Simulator
 	redis   *memory
+	client  *redis.Client
 	judge   *judgement.Judge
 	tracks  map[budget.ID]*judgement.Track
 	ids     []budget.ID
@@ -54,7 +57,8 @@ func newFleet(t *testing.T, o simulator.Options) *fleet {
 		redis: newMemory(clock.Now), began: clock.Now(), changed: func(*budget.Entity) {},
 		normal: map[budget.ID]time.Time{},
 	}
-	o.Clock, o.Redis = clock, f.redis.client()
+	f.client = f.redis.client()
+	o.Clock, o.Redis = clock, f.client
 	sim, err := simulator.New(o)
 	if err != nil {
 		t.Fatal(err)

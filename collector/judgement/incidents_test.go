@@ -418,7 +418,7 @@ func (f *fleet) set(key, text string) {
 }
 
 func (f *fleet) add(key string, usd float64) {
-	f.redis.client().IncrByFloat(context.Background(), simulator.KeyCounter(key), usd)
+	f.client.IncrByFloat(context.Background(), simulator.KeyCounter(key), usd)
 }
 
 func (f *fleet) touch(key string) {
