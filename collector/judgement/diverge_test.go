@@ -72,6 +72,15 @@ func TestReservationsAtAStrangePace(t *testing.T) {
 			t.Errorf("called after %v s", got-315)
 		}
 	})
+	t.Run("met lately, and seen well at it", func(t *testing.T) {
+		s := tell(t, "1.84.0", wide).pair(0, 3, 3)
+		for sec := 15.0; sec < 75; sec += 15 {
+			s.pair(sec, 3+cents*sec, 3+cents*sec)
+		}
+		if got := calledAt(busy(s, 75, ahead).verdict(budget.Diverging)); got < 300 || got > 345 {
+			t.Errorf("called after %v s", got)
+		}
+	})
 	t.Run("written once a minute", func(t *testing.T) {
 		s := tell(t, "1.84.0", wide).pair(0, 3, 3)
 		for sec := 15.0; sec < 300; sec += 15 {

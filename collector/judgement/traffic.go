@@ -77,8 +77,9 @@ func (j *Judge) settlesMore(t *Track, now time.Time) bool {
 }
 
 // strangeReservations is the most by which an entity can be ahead of its row, in USD, because of what is not known of its
-// traffic: where it spends faster, or settles more, than it ever did while it was well, what requests can reserve; where it
-// was never seen well for long enough, what its spending makes of what is usual in the deployment. 0 where all is known.
+// traffic: where it spends faster, or settles more, than it ever did while it was well, or was met lately, what requests can
+// reserve; where it was never seen well for long enough, what its spending makes of what is usual in the deployment. 0 where
+// all is known.
 func (j *Judge) strangeReservations(t *Track, a assessment, now time.Time) float64 {
 	tr, rate := &t.usual.traffic, t.motion.rowRate(now)
 	most := rate * mostReserved.Seconds()
@@ -87,6 +88,8 @@ func (j *Judge) strangeReservations(t *Track, a assessment, now time.Time) float
 		return most
 	case tr.known(rate):
 		return 0
+	case now.Sub(t.firstAt) < strangeFor:
+		return most
 	case rate <= fasterBy*tr.pace:
 		return a.tolerance.Value + rate*j.flight.measured.Value.Seconds()
 	case own > 0 && tr.pace > 0:
