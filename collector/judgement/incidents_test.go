@@ -240,12 +240,7 @@ func TestDrifts(t *testing.T) {
 func TestADivergenceOutlivesABurst(t *testing.T) {
 	for _, length := range []time.Duration{30 * time.Second, 2 * time.Minute, 5 * time.Minute} {
 		t.Run(length.String(), func(t *testing.T) {
-			t.Parallel()
-			f := newFleet(t, simulator.Options{Release: "1.84.0", Workers: 3, Seed: 7})
-			f.calm()
-			key := f.key(simulator.Key{MaxBudget: new(5000.0), Spend: 2})
-			id := budget.ID{Scope: budget.Key, Value: key}
-			f.sends(key, pattern{24 * time.Hour, 0, 5 * time.Second, 1, 0.02, 0.02, 2 * time.Second})
+			f, key, id := spendingCents(t, 2)
 			f.run(40 * time.Minute)
 			f.kill(key, 3, 1)
 			f.run(5 * time.Minute)
@@ -266,12 +261,7 @@ func TestADivergenceOutlivesABurst(t *testing.T) {
 
 // A leak that is too slow for a large spend to show it for hours is called when it does.
 func TestADriftOfHours(t *testing.T) {
-	t.Parallel()
-	f := newFleet(t, simulator.Options{Release: "1.84.0", Workers: 3, Seed: 7})
-	f.calm()
-	key := f.key(simulator.Key{MaxBudget: new(50_000.0), Spend: 500})
-	id := budget.ID{Scope: budget.Key, Value: key}
-	f.sends(key, pattern{24 * time.Hour, 0, 5 * time.Second, 1, 0.02, 0.02, 2 * time.Second})
+	f, key, id := spendingCents(t, 500)
 	f.run(20 * time.Minute)
 	began := f.sim.Now()
 	for i := 0; f.entity(id).Verdict == budget.OK; i++ {
@@ -285,6 +275,17 @@ func TestADriftOfHours(t *testing.T) {
 	if e := f.entity(id); e.Verdict != budget.Diverging || e.Divergence.Value > 1.1*params.ToleranceRatio*e.Enforced.Value {
 		t.Error(f.describe(e))
 	}
+}
+
+// spendingCents is a fleet that is well, and a key of it that has spent some and goes on in cents.
+func spendingCents(t *testing.T, spend float64) (*fleet, string, budget.ID) {
+	t.Helper()
+	t.Parallel()
+	f := newFleet(t, simulator.Options{Release: "1.84.0", Workers: 3, Seed: 7})
+	f.calm()
+	key := f.key(simulator.Key{MaxBudget: new(50_000.0), Spend: spend})
+	f.sends(key, pattern{24 * time.Hour, 0, 5 * time.Second, 1, 0.02, 0.02, 2 * time.Second})
+	return f, key, budget.ID{Scope: budget.Key, Value: key}
 }
 
 // leak has a worker killed with one more request in flight at every fifth tick.
