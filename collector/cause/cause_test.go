@@ -37,10 +37,15 @@ func (s *story) reported(seconds, usd float64) *story { return s.resets(seconds,
 
 // resets is a reading of the row with another reset date.
 func (s *story) resets(seconds, usd float64, reset budget.Optional[time.Time]) *story {
+	s.reading(seconds, usd, reset)
+	return s
+}
+
+// reading is one of the row, and says whether that shows that the counter fell.
+func (s *story) reading(seconds, usd float64, reset budget.Optional[time.Time]) (fell bool) {
 	before := s.row
 	s.row.Spend, s.row.ReadAt, s.row.ResetAt, s.now = budget.Some(usd), at(seconds), reset, at(seconds)
-	s.history.Row(&before, &s.row, before.ResetAt, reset, s.counter)
-	return s
+	return s.history.Row(&before, &s.row, before.ResetAt, reset, s.counter)
 }
 
 func (s *story) counts(seconds, usd float64) *story {
@@ -110,25 +115,28 @@ func TestClassify(t *testing.T) {
 
 		// The same spend several times.
 		"three copies": {tell("1.84.0", 3.536, 3.536).cold(15).counts(30, 10.607).counts(45, 10.607), budget.ReseedMultiple},
-		"three copies and the requests that made them": {tell("1.84.0", 10, 10).cold(15).counts(30, 30.4).reported(45, 10.4).counts(46, 30.4), budget.ReseedMultiple},
-		"three copies, of which a reading saw two":     {tell("1.84.0", 3.5, 3.5).cold(15).counts(30, 7).counts(45, 10.5).counts(60, 10.5), budget.ReseedMultiple},
-		"three copies, seen one by one":                {tell("1.84.0", 3.5, 3.5).cold(15).counts(16, 3.5).counts(17, 7).counts(18, 10.5).counts(60, 10.5), budget.ReseedMultiple},
-		"steps of one copy's size, long after":         {tell("1.84.0", 3.5, 3.5).cold(15).counts(30, 3.5).counts(45, 3.5).counts(60, 7).counts(75, 10.5), budget.ReservationLeak},
-		"two and a half copies":                        {tell("1.84.0", 4, 4).cold(15).counts(30, 10).counts(45, 10), budget.Unexplained},
-		"two and a quarter":                            {tell("1.84.0", 4, 4).cold(15).counts(30, 9).counts(45, 9), budget.Unexplained},
-		"one and a half":                               {tell("1.84.0", 4, 4).cold(15).counts(30, 6).counts(45, 6), budget.Unexplained},
-		"of nothing":                                   {tell("1.84.0", 0, 0).cold(15).counts(30, 3).counts(45, 3), budget.Unexplained},
-		"three copies in a release that is mended":     {tell("1.84.1", 3.536, 3.536).cold(15).counts(30, 10.607).counts(45, 10.607), budget.Unexplained},
-		"three copies in an unknown release":           {tell("", 3.536, 3.536).cold(15).counts(30, 10.607).counts(45, 10.607), budget.ReseedMultiple},
-		"three copies in one between":                  {tell("1.84.11", 3.536, 3.536).cold(15).counts(30, 10.607).counts(45, 10.607), budget.ReseedMultiple},
-		"a jump of a live counter":                     {tell("1.84.0", 5, 5).counts(15, 10).counts(30, 10).counts(90, 10), budget.ReseedMultiple},
-		"a jump of another size":                       {tell("1.84.0", 5, 5).counts(15, 12.3).counts(30, 12.3).counts(90, 12.3), budget.Unexplained},
-		"seen at one look":                             {tell("1.84.0", 3.536, 10.607), budget.ReseedMultiple},
-		"seen at one look, no multiple":                {tell("1.84.0", 3.536, 9), budget.Unexplained},
-		"seen at one look, far from a multiple":        {tell("1.84.0", 4, 9), budget.Unexplained},
-		"seen at one look, once":                       {tell("1.84.0", 50, 52), budget.Unexplained},
-		"onset unseen, the row grows":                  {tell("1.84.0", 10, 30).reported(15, 11).counts(16, 31).reported(30, 12).counts(31, 32), budget.ReseedMultiple},
-		"onset unseen, the divergence grows":           {tell("1.84.0", 10, 30).reported(15, 11).counts(16, 34).reported(30, 12).counts(31, 38), budget.Unexplained},
+		"three copies and the requests that made them":  {tell("1.84.0", 10, 10).cold(15).counts(30, 30.4).reported(45, 10.4).counts(46, 30.4), budget.ReseedMultiple},
+		"three copies, of which a reading saw two":      {tell("1.84.0", 3.5, 3.5).cold(15).counts(30, 7).counts(45, 10.5).counts(60, 10.5), budget.ReseedMultiple},
+		"three copies, seen one by one":                 {tell("1.84.0", 3.5, 3.5).cold(15).counts(16, 3.5).counts(17, 7).counts(18, 10.5).counts(60, 10.5), budget.ReseedMultiple},
+		"steps of one copy's size, long after":          {tell("1.84.0", 3.5, 3.5).cold(15).counts(30, 3.5).counts(45, 3.5).counts(60, 7).counts(75, 10.5), budget.ReservationLeak},
+		"two and a half copies":                         {tell("1.84.0", 4, 4).cold(15).counts(30, 10).counts(45, 10), budget.Unexplained},
+		"two and a quarter":                             {tell("1.84.0", 4, 4).cold(15).counts(30, 9).counts(45, 9), budget.Unexplained},
+		"one and a half":                                {tell("1.84.0", 4, 4).cold(15).counts(30, 6).counts(45, 6), budget.Unexplained},
+		"three copies of a spend that was not read yet": {tell("1.84.0", 0, 0).cold(15).counts(16, 10.5).counts(17, 10.5015).reported(18, 3.5015).counts(45, 10.5015), budget.ReseedMultiple},
+		"and a reading saw one":                         {tell("1.84.0", 0, 0).cold(15).counts(16, 3.5).counts(17, 10.5015).reported(18, 3.5).counts(45, 10.5015), budget.ReseedMultiple},
+		"what was spent since is none":                  {tell("1.84.0", 0, 0).cold(15).counts(16, 6).counts(30, 6.2).reported(31, 0.3).counts(45, 6.5).reported(46, 0.5), budget.Unexplained},
+		"of nothing":                                    {tell("1.84.0", 0, 0).cold(15).counts(30, 3).counts(45, 3), budget.Unexplained},
+		"three copies in a release that is mended":      {tell("1.84.1", 3.536, 3.536).cold(15).counts(30, 10.607).counts(45, 10.607), budget.Unexplained},
+		"three copies in an unknown release":            {tell("", 3.536, 3.536).cold(15).counts(30, 10.607).counts(45, 10.607), budget.ReseedMultiple},
+		"three copies in one between":                   {tell("1.84.11", 3.536, 3.536).cold(15).counts(30, 10.607).counts(45, 10.607), budget.ReseedMultiple},
+		"a jump of a live counter":                      {tell("1.84.0", 5, 5).counts(15, 10).counts(30, 10).counts(90, 10), budget.ReseedMultiple},
+		"a jump of another size":                        {tell("1.84.0", 5, 5).counts(15, 12.3).counts(30, 12.3).counts(90, 12.3), budget.Unexplained},
+		"seen at one look":                              {tell("1.84.0", 3.536, 10.607), budget.ReseedMultiple},
+		"seen at one look, no multiple":                 {tell("1.84.0", 3.536, 9), budget.Unexplained},
+		"seen at one look, far from a multiple":         {tell("1.84.0", 4, 9), budget.Unexplained},
+		"seen at one look, once":                        {tell("1.84.0", 50, 52), budget.Unexplained},
+		"onset unseen, the row grows":                   {tell("1.84.0", 10, 30).reported(15, 11).counts(16, 31).reported(30, 12).counts(31, 32), budget.ReseedMultiple},
+		"onset unseen, the divergence grows":            {tell("1.84.0", 10, 30).reported(15, 11).counts(16, 34).reported(30, 12).counts(31, 38), budget.Unexplained},
 
 		// At the cap.
 		"pinned for a minute": {func() *story {
@@ -197,6 +205,7 @@ func TestClassify(t *testing.T) {
 		"costs that are not counted":          {tell("1.101.6", 8, 8).reported(30, 8.2).counts(31, 8).reported(60, 8.4).counts(61, 8), budget.Undercount},
 		"after it was too low at first sight": {tell("1.101.6", 8, 3).counts(15, 8).reported(30, 8.2).counts(31, 8).reported(60, 8.4).counts(61, 8), budget.Undercount},
 		"where all are counted":               {tell("1.102.4", 8, 8).reported(30, 8.2).counts(31, 8).reported(60, 8.4).counts(61, 8.05), budget.Unexplained},
+		"where LiteLLM would raise it":        {tell("1.90.0", 1, 2).counts(15, 1).reported(16, 2).counts(30, 1), budget.Unexplained},
 		"too low at first sight":              {tell("1.101.6", 8, 3), budget.Unexplained},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -237,6 +246,40 @@ func TestCountersThatFellTogether(t *testing.T) {
 			}
 			if got, _, evidence := Classify(f); got != c.want {
 				t.Errorf("%s %v, want %s", got, evidence, c.want)
+			}
+		})
+	}
+}
+
+func TestWhatACounterFellByIsSeenByTheRowThatTellsOfItLater(t *testing.T) {
+	for name, c := range map[string]struct {
+		story *story
+		at    float64 // when the row is read, in seconds
+		usd   float64
+		fell  bool
+	}{
+		"all of it":                        {tell("1.84.0", 1, 1).counts(15, 2).counts(16, 1), 17, 2, true},
+		"after more was spent":             {tell("1.84.0", 1, 1).counts(15, 2).counts(16, 1).counts(17, 1.5), 18, 2.5, true},
+		"as much as was spent since":       {tell("1.84.0", 1, 1).counts(15, 2).counts(16, 1).counts(17, 1.5), 18, 1.5, false},
+		"a reservation, and its cost":      {tell("1.84.0", 1, 1).counts(15, 2).counts(16, 1.1), 17, 1.1, false},
+		"a reservation whose cost is lost": {tell("1.84.0", 1, 1).counts(15, 2).counts(16, 1), 17, 1.1, false},
+		"more than the counter ever held":  {tell("1.84.0", 1, 1).counts(15, 2).counts(16, 1), 17, 30, false},
+		"long ago":                         {tell("1.84.0", 1, 1).counts(15, 2).counts(16, 1), 300, 2, false},
+		"a smaller one after it":           {tell("1.84.0", 1, 1).counts(15, 2).counts(16, 1).counts(17, 1.2).counts(18, 1.01), 19, 2.01, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := c.story.reading(c.at, c.usd, c.story.row.ResetAt); got != c.fell {
+				t.Fatalf("it fell: %t", got)
+			}
+			if !c.fell {
+				return
+			}
+			if got := c.story.history.FallenAt(); !got.Equal(at(16)) {
+				t.Errorf("fell at %v", got)
+			}
+			c.story.history.FleetFell(4, 4)
+			if got, _, evidence := Classify(c.story.facts()); got != budget.CounterLost {
+				t.Errorf("%s %v", got, evidence)
 			}
 		})
 	}

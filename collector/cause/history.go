@@ -27,6 +27,8 @@ const (
 	nearZero = 0.05
 	// cent is the least amount of USD that a landmark is made of.
 	cent = 0.01
+	// fewWorkers is of how many workers' copies a seed can be that a reading tears apart: less than a copy is spend.
+	fewWorkers = 10
 	// farAbove is by how many times a rise of the row exceeds the usual ones to be taken for an edit.
 	farAbove = 5
 )
@@ -48,8 +50,9 @@ type History struct {
 	calm   calm
 	reset  reset
 	edit   step
-	seed   step
+	seed   seed
 	jump   step
+	drop   drop
 	fall   fall
 	lasted time.Duration // the lowest TTL since the counter last changed
 	due    instant       // the next reset, as last read
@@ -127,8 +130,23 @@ type reset struct {
 // step is a change of one side at one reading.
 type step struct {
 	at       instant
-	usd      float64 // by how much; of a seed: the value that the counter came back with
+	usd      float64 // by how much
 	reported float64 // as known then
+}
+
+// seed is a counter that came back.
+type seed struct {
+	at       instant
+	usd      float64 // what it came back with
+	reported float64 // as known then
+	// What had been spent by then, as the row showed later, by more than was spent since: it can have been read long before.
+	spent float64
+}
+
+// drop is a counter that fell, to whatever.
+type drop struct {
+	at       instant
+	from, to float64
 }
 
 // fall is a counter that fell below its row.
@@ -178,29 +196,47 @@ func (h *History) Stood(since time.Time) {
 }
 
 // Row takes in two successive readings of the row, each with the reset date that goes with it, and the counter last
-// read.
-func (h *History) Row(before, now *budget.Row, resetBefore, resetNow budget.Optional[time.Time], c budget.Counter) {
+// read. It says whether the counter's last fall was one below the row, as can be seen only now.
+func (h *History) Row(before, now *budget.Row, resetBefore, resetNow budget.Optional[time.Time], c budget.Counter) (fell bool) {
 	defer h.add(now.ReadAt, now, c)
 	h.due = instantOf(resetNow.Value)
 	if before.Blocked != now.Blocked || before.MaxBudget != now.MaxBudget {
 		h.moved = instantOf(now.ReadAt) // somebody did something about it
 	}
 	if !before.Spend.Known || !now.Spend.Known {
-		return
+		return false
 	}
 	was, is := before.Spend.Value, now.Spend.Value
+	if is != was {
+		h.moved = instantOf(now.ReadAt)
+	}
+	if risen := value(c) - h.seed.usd; near(h.seed.at, instantOf(now.ReadAt)) && risen <= (is-h.seed.reported)/10 {
+		h.seed.spent = max(h.seed.spent, is-max(0, risen))
+	}
 	dateMoved := resetBefore.Known && resetNow.Known && resetNow.Value.After(resetBefore.Value)
 	switch {
 	case was > cent && (dateMoved || is <= nearZero*was):
 		h.reset = reset{instantOf(now.ReadAt), was, value(c), h.lowestSince(before.ReadAt, c)}
 	case is < was-cent:
 		h.edit = step{instantOf(now.ReadAt), is - was, was}
+	case is > was && h.lost(is, c, now.ReadAt):
+		h.fall = fall{at: h.drop.at, from: h.drop.from, to: h.drop.to, reported: is}
+		h.drop = drop{}
+		return true
 	case is > was+cent && h.unheardOf(is-was) && value(c) < is-cent:
 		h.edit = step{instantOf(now.ReadAt), is - was, was}
 	}
-	if is != was {
-		h.moved = instantOf(now.ReadAt)
+	return false
+}
+
+// lost says that the counter fell by spend that the row shows only now, when it had counted it, and not by reservations
+// that were settled: more than half of what it fell by is in the row.
+func (h *History) lost(reported float64, c budget.Counter, at time.Time) bool {
+	if c.State != budget.CounterPresent || !near(h.drop.at, instantOf(at)) {
+		return false
 	}
+	spent := reported - max(0, c.Value-h.drop.to) // until it fell
+	return spent > h.drop.to+cent && spent-h.drop.to > (h.drop.from-h.drop.to)/2 && spent <= h.drop.from+budget.Noise(spent)
 }
 
 // Counter takes in two successive readings of the counter and the row last read, and says whether the counter fell
@@ -224,7 +260,7 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fell boo
 	cameBack := before.State == budget.CounterAbsent || is != was && ranOut(before, now)
 	switch {
 	case cameBack:
-		h.seed = step{instantOf(now.ReadAt), is, reported}
+		h.seed = seed{instantOf(now.ReadAt), is, reported, reported}
 		if is < reported/2 && is < reported-cent {
 			h.restarts++
 		}
@@ -237,10 +273,13 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fell boo
 		}
 		if is-was > max(cent, 0.9*reported) {
 			h.jump = step{instantOf(now.ReadAt), is - was, reported}
-			if before.ReadAt.Sub(h.seed.at.time()) < together { // a reading came between the copies of a seed
+			if before.ReadAt.Sub(h.seed.at.time()) < together && is-was >= h.seed.usd/fewWorkers { // a reading came between the copies of a seed
 				h.seed.usd = is
 			}
 		}
+	}
+	if !cameBack && is < was && (was-is >= h.drop.from-h.drop.to || !near(h.drop.at, instantOf(now.ReadAt))) {
+		h.drop = drop{instantOf(now.ReadAt), was, is}
 	}
 	// One that was far below already did not fall now; a little below is a row that was read again since.
 	if math.IsNaN(reported) || is >= reported-cent || !cameBack && (is >= was || reported-was > (reported-is)/2) {

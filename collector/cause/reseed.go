@@ -29,12 +29,15 @@ func reseeded(f Facts) (finding, bool) {
 		return finding{}, false
 	}
 	h := f.History
-	switch {
-	case h == nil:
+	if h == nil {
 		return f.multipleAtOneLook()
-	case h.seed.usd >= 1.8*h.seed.reported && math.Abs(h.seed.usd-h.seed.reported-d) <= max(f.slack(d), h.seed.reported/4):
-		return f.multipleOf(h.seed.reported, d/h.seed.reported+1, seenComing, h.steadyConfidence(f, h.seed),
-			budget.Evidence{Name: "counter_at_seed_usd", Value: h.seed.usd}, f.since("seconds_since_seed", h.seed.at))
+	}
+	for _, spend := range []float64{h.seed.reported, h.seed.spent} {
+		if found, ok := f.multipleAtSeed(spend); ok {
+			return found, true
+		}
+	}
+	switch {
 	case h.jump.at != 0 && math.Abs(d-h.jump.usd) <= f.slack(h.jump.usd):
 		return f.multipleOf(h.jump.reported, h.jump.usd/h.jump.reported+1, seenComing, 0.8,
 			budget.Evidence{Name: "jump_usd", Value: h.jump.usd}, f.since("seconds_since_jump", h.jump.at))
@@ -44,12 +47,18 @@ func reseeded(f Facts) (finding, bool) {
 	return finding{}, false
 }
 
-// steadyConfidence is higher once the divergence was seen to stay as it is.
-func (h *History) steadyConfidence(f Facts, since step) float64 {
-	if h.flat(f, since) {
-		return 0.95
+// multipleAtSeed: the counter came back with several times a spend, and that makes up the divergence. It is surer once
+// that was seen to stay as it is.
+func (f Facts) multipleAtSeed(spend float64) (finding, bool) {
+	seed, d, confidence := f.History.seed, f.divergence(), 0.85
+	if !(seed.usd >= 1.8*spend && math.Abs(seed.usd-spend-d) <= max(f.slack(d), spend/4)) {
+		return finding{}, false
 	}
-	return 0.85
+	if f.History.flat(f, seed.at) {
+		confidence = 0.95
+	}
+	return f.multipleOf(spend, d/spend+1, seenComing, confidence,
+		budget.Evidence{Name: "counter_at_seed_usd", Value: seed.usd}, f.since("seconds_since_seed", seed.at))
 }
 
 // multipleAtOneLook: an idle entity whose counter is a multiple of its row.
@@ -93,12 +102,12 @@ func (f Facts) multipleUnseen() (finding, bool) {
 	h := f.History
 	if f.Reported <= h.samples[0].reported+cent {
 		confidence := 0.5
-		if h.flat(f, step{}) && f.Now.Sub(h.at(h.samples[0].at)) >= time.Minute {
+		if h.flat(f, 0) && f.Now.Sub(h.at(h.samples[0].at)) >= time.Minute {
 			confidence = 0.6
 		}
 		return f.multipleOf(f.Reported, f.Enforced/f.Reported, unseen, f.unseenConfidence(f.Enforced/f.Reported, confidence))
 	}
-	if len(h.recent()) < 3 || !h.flat(f, step{}) {
+	if len(h.recent()) < 3 || !h.flat(f, 0) {
 		return finding{}, false
 	}
 	spend := h.samples[0].reported
@@ -125,11 +134,11 @@ func (f Facts) multipleOf(spend, times float64, within func(float64) float64, co
 	return finding{budget.ReseedMultiple, confidence, evidence}, true
 }
 
-// flat says that the divergence stayed as it is since a step, in two samples or more.
-func (h *History) flat(f Facts, since step) bool {
+// flat says that the divergence stayed as it is since a time, in two samples or more.
+func (h *History) flat(f Facts, since instant) bool {
 	lowest, highest, n := math.Inf(1), math.Inf(-1), 0
 	for _, s := range h.recent() {
-		if d := s.counter - s.reported; !math.IsNaN(d) && s.at >= h.ticks(since.at.time()) {
+		if d := s.counter - s.reported; !math.IsNaN(d) && s.at >= h.ticks(since.time()) {
 			lowest, highest, n = min(lowest, d), max(highest, d), n+1
 		}
 	}

@@ -36,12 +36,26 @@ func (f *falls) count(at time.Time, fell bool) {
 	}
 }
 
+// recount takes in that a counter that was counted at a time fell below its row, as the row told later.
+func (f *falls) recount(at time.Time) {
+	if c := f.cycleOf(at); c != nil {
+		c.fell++
+	}
+}
+
 // around is the cycle in which a reading was taken in; empty if it is not remembered.
 func (f *falls) around(at time.Time) cycle {
-	for _, c := range slices.Backward(f.cycles) {
-		if !at.Before(c.began) {
+	if c := f.cycleOf(at); c != nil {
+		return *c
+	}
+	return cycle{}
+}
+
+func (f *falls) cycleOf(at time.Time) *cycle {
+	for i := range slices.Backward(f.cycles) {
+		if c := &f.cycles[i]; !at.Before(c.began) {
 			return c
 		}
 	}
-	return cycle{}
+	return nil
 }

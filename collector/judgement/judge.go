@@ -136,7 +136,9 @@ func (j *Judge) Row(t *Track, r *budget.Row) {
 			t.pinnedSince = time.Time{}
 		}
 		if t.history != nil || before.Spend != r.Spend {
-			t.remembering(before, t.counter).Row(before, r, t.entity.ResetAt, j.resetOf(r), t.counter)
+			if t.remembering(before, t.counter).Row(before, r, t.entity.ResetAt, j.resetOf(r), t.counter) {
+				j.falls.recount(t.history.FallenAt())
+			}
 		}
 		j.flush.row(t, before, r)
 	}
