@@ -359,6 +359,16 @@ func TestStepsThatFollowEachOtherFastAreSteps(t *testing.T) {
 	}
 }
 
+func TestStepsRightAfterTheFirstSightAreSteps(t *testing.T) {
+	s := tell("1.84.0", 0, 2).counts(1, 4).counts(2, 6)
+	for i := range 30 {
+		s.reported(5+3*float64(i), 0.01*float64(i)).counts(5.1+3*float64(i), 6+0.01*float64(i))
+		if got, _, evidence := Classify(s.facts()); got != budget.ReservationLeak {
+			t.Fatalf("%s %v in reading %d", got, evidence, i)
+		}
+	}
+}
+
 func TestSamples(t *testing.T) {
 	s := tell("1.84.0", 3, 3).cold(15).counts(30, 4)
 	for sec := 45.0; sec < 600; sec += 15 { // of a time in which nothing moves only the ends are kept

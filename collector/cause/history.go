@@ -112,7 +112,7 @@ type terms struct {
 	blocked bool
 }
 
-// calm is the last time the two sides agreed.
+// calm is the last time the two sides agreed, or their first sight.
 type calm struct {
 	at                instant
 	reported, counter float64
@@ -172,9 +172,8 @@ func Begin(row *budget.Row, c budget.Counter, onset bool) *History {
 	}
 	h := &History{onset: onset, lasted: c.TTL, due: instantOf(row.ResetAt.Value), base: instantOf(first), moved: instantOf(at)}
 	h.add(first, row, c)
-	if seen := h.samples[0]; !onset {
-		h.calmAt(at)
-	} else if seen.counter < seen.reported-cent {
+	h.calmAt(at)
+	if seen := h.samples[0]; onset && seen.counter < seen.reported-cent {
 		h.fall = fall{at: instantOf(at), from: nan, to: seen.counter, reported: seen.reported}
 	}
 	return h

@@ -25,7 +25,7 @@ func climbing(f Facts) (finding, bool) {
 	if h == nil || d <= 0 || f.RowsStandStill || h.stalled {
 		return finding{}, false
 	}
-	for _, c := range []climb{h.climbSinceAgreement(), h.climbInSamples()} {
+	for _, c := range []climb{h.climbFromCalm(), h.climbInSamples()} {
 		if found, ok := f.climbed(c); ok {
 			return found, true
 		}
@@ -35,7 +35,7 @@ func climbing(f Facts) (finding, bool) {
 
 // climb is how the counter got away from the row.
 type climb struct {
-	since   instant // 0: not known
+	since   instant
 	from    sample
 	steps   int     // in which the counter rose since
 	largest float64 // USD, of the steps
@@ -43,9 +43,6 @@ type climb struct {
 
 // climbed names what makes a counter climb like that.
 func (f Facts) climbed(c climb) (finding, bool) {
-	if c.since == 0 {
-		return finding{}, false
-	}
 	from, steps := c.from, c.steps
 	climbed, spent := f.divergence()-from.distance(), f.Reported-from.reported
 	if climbed < f.divergence()/2 || spent < -cent || climbed < leastSteps*c.largest {
@@ -65,8 +62,8 @@ func (f Facts) climbed(c climb) (finding, bool) {
 	return finding{}, false
 }
 
-// climbSinceAgreement tells of every reading since the two sides last agreed.
-func (h *History) climbSinceAgreement() climb {
+// climbFromCalm tells of every reading since the two sides last agreed, or since the first.
+func (h *History) climbFromCalm() climb {
 	c := h.calm
 	return climb{c.at, sample{reported: c.reported, counter: c.counter}, c.rises, c.largest}
 }
