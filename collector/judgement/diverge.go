@@ -71,11 +71,15 @@ func (j *Judge) allowForReservations(t *Track, a assessment, at time.Time) {
 		t.accused = 0
 	}
 	t.strange, t.stands = 0, 0
-	if t.divergingSince.IsZero() || !t.tooHigh || t.motion == nil || !t.busy(at) || !j.likeReservations(t, a, at) {
+	if t.divergingSince.IsZero() || !t.tooHigh || t.motion == nil || !t.busy(at) {
 		return
 	}
-	t.strange, t.stands = j.strange(t, a, at), t.standsUpTo(t.ahead(a), at)
-	if t.stands > 0 {
+	strange, stands := j.strange(t, a, at), t.standsUpTo(t.ahead(a), at)
+	if max(strange, stands) == 0 || !j.likeReservations(t, a, at) {
+		return
+	}
+	t.strange, t.stands = strange, stands
+	if stands > 0 {
 		t.stoodAt = at
 	}
 }
