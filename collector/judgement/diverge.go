@@ -98,7 +98,7 @@ func (j *Judge) divergingDueAt(t *Track, a assessment, at time.Time) time.Time {
 		enough = j.liftFor()
 	}
 	due := []time.Time{since.Add(enough), plain.Add(j.params.CounterInterval)}
-	if m := t.motion; m != nil && len(m.counter) > 0 && t.tooHigh {
+	if m := t.motion; m != nil && m.spends() && t.tooHigh {
 		if m.fellAt.After(since) { // what was in flight until then is on its way to the row
 			due = append(due, since.Add(min(m.fellAt.Sub(since)+j.unwrittenFor(), divergingAtMost)))
 		}
@@ -117,7 +117,7 @@ func (j *Judge) divergingDueAt(t *Track, a assessment, at time.Time) time.Time {
 // 0 where that does not explain it, or no longer does.
 func (j *Judge) strange(t *Track, a assessment, at time.Time) float64 {
 	most := j.strangeReservations(t, a, at)
-	if len(t.motion.counter) == 0 || at.Sub(t.divergingSince) >= strangeFor || t.ahead(a) > most {
+	if !t.motion.spends() || at.Sub(t.divergingSince) >= strangeFor || t.ahead(a) > most {
 		return 0
 	}
 	return most

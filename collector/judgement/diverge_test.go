@@ -246,3 +246,14 @@ func TestARequestThatWasSettledIsOnItsWayToTheRow(t *testing.T) {
 	}
 	s.pair(121, 3, 3.55).verdict(budget.Diverging)
 }
+
+func TestWhoIsMetWithRequestsInFlightIsSeenToSettleThem(t *testing.T) {
+	s := tell(t, "1.84.0")
+	for sec := 0.0; sec < 45; sec += 15 {
+		s.pair(sec, 3, 3.6)
+	}
+	for sec := 45.0; sec < 105; sec += 15 { // it would have been one from 60 s on
+		s.pair(sec, 3.01, 3.55).verdict(budget.OK)
+	}
+	s.pair(106, 3.01, 3.55).verdict(budget.Diverging)
+}
