@@ -84,8 +84,8 @@ var known = map[budget.Cause]knowledge{
 	},
 	budget.PinnedAtCap: {
 		text: func(_ subject, e evidence) string {
-			return e.about("pinned_seconds", "The counter has stood exactly at the cap for %s: the reservation of a request was shrunk to what was left, and until that request is answered nothing else fits.",
-				length, "The counter stands exactly at the cap: the reservation of a request was shrunk to what was left, and until that request is answered nothing else fits.")
+			return e.about("pinned_seconds", "The counter has stood at the cap for %s: the reservation of a request was shrunk to what was left, and until that request is answered nothing else fits.",
+				length, "The counter stands at the cap: the reservation of a request was shrunk to what was left, and until that request is answered nothing else fits.")
 		},
 		releases: "1.84.0 and later; from 1.104.0 on for as long as the request takes",
 		issues:   []int{30330, 36926, 38647},
