@@ -60,7 +60,7 @@ func (j *Judge) decideLock(t *Track, a assessment, at time.Time) {
 	if a.judged && t.suspicion == nil {
 		t.everJudged = true
 	}
-	t.filledUp = a.pinned && t.lock == budget.FalselyLocked
+	t.pinned = a.pinned
 }
 
 func (j *Judge) suspect(t *Track, a assessment, at time.Time) {

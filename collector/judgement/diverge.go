@@ -32,7 +32,7 @@ func (j *Judge) liftFor() time.Duration {
 func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 	tooHigh := a.enforced.Value > t.row.Spend.Value
 	switch {
-	case t.filledUp && !t.lasting: // what is left of the reservations afterwards is another one
+	case a.pinned && t.lock == budget.FalselyLocked && !t.lasting: // what is left of the reservations afterwards is another one
 		t.divergingSince, t.filledUpAt = time.Time{}, at
 	case a.diverges && (t.divergingSince.IsZero() || tooHigh != t.tooHigh): // the other way round it is another one
 		t.divergingSince, t.tooHigh = at, tooHigh

@@ -33,8 +33,8 @@ type Track struct {
 	lockCounts   bool           // the lock was counted as an episode
 	countedUntil time.Time
 	pinnedSince  time.Time
-	filledUp     bool      // it is locked by a counter that stands at the cap
-	filledUpAt   time.Time // when it last was
+	pinned       bool      // the counter stood at the cap when it was last judged
+	filledUpAt   time.Time // when it was last locked by that
 	lockedLast   time.Time
 	bypassedLast time.Time
 

@@ -107,7 +107,7 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 		return a
 	}
 	// A request whose reservation was shrunk to what was left can cost a little more than that.
-	costsMore := t.filledUp && a.cap.ReachedBy(c.Value) && c.Value-a.cap.High <= tolerance
+	costsMore := t.pinned && a.cap.ReachedBy(c.Value) && c.Value-a.cap.High <= tolerance
 	a.pinned = c.State == budget.CounterPresent && (a.cap.Pins(c.Value) || costsMore) && a.cap.Above(reported)
 	a.locked, a.bypassed = locks(a.cap, reported), bypasses(a.cap, reported)
 	a.apparent = a.cap.ReachedBy(enforced) && a.cap.Above(reported) && enforced-reported > tolerance
