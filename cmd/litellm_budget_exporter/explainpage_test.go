@@ -21,9 +21,10 @@ func pageOf(s *budget.Snapshot) *explainPage {
 		explain: func(s *budget.Snapshot, id budget.ID) *explain.Explanation {
 			for _, e := range s.Entities[id.Scope] {
 				if e.ID == id {
+					terms := budget.Terms{Cap: e.Cap}
 					history := []budget.Sample{
-						{At: landingNow.Add(-time.Minute), Reported: e.Reported},
-						{At: landingNow, Reported: e.Reported, Counter: e.Enforced, TTL: time.Minute},
+						{At: landingNow.Add(-time.Minute), Reported: e.Reported, Terms: terms},
+						{At: landingNow, Reported: e.Reported, Counter: e.Enforced, TTL: time.Minute, Terms: terms},
 					}
 					return explain.Explain(explain.Input{
 						Snapshot: s, Deployment: explain.Deployment{LiteLLMURL: "https://litellm.example.com"},

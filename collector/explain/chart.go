@@ -22,7 +22,7 @@ const (
 // Chart is the two spends of a budget and its cap over time, as coordinates of an SVG of ChartWidth by ChartHeight.
 type Chart struct {
 	Reported, Counter []string // polylines: points of "x,y x,y"
-	Cap               string   // y of the cap; "" = none
+	Cap               []string // the same, in steps
 	Ticks             []Tick   // amounts
 	From, To          string   // times at both ends
 	Width, Height     int
@@ -41,7 +41,7 @@ func (b *Budget) Chart() *Chart {
 	c := &Chart{Width: ChartWidth, Height: ChartHeight, Left: marginLeft, Right: ChartWidth - marginRight, Bottom: ChartHeight - marginBelow}
 	first, last := b.History[0].At, b.History[len(b.History)-1].At
 	lowest, highest := 0.0, 0.0
-	values := func(p Point) []*float64 { return []*float64{p.Reported, p.Counter, b.MaxBudget} }
+	values := func(p Point) []*float64 { return []*float64{p.Reported, p.Counter, p.MaxBudget, b.MaxBudget} }
 	for _, p := range b.History {
 		for _, v := range values(p) {
 			if v != nil {
@@ -60,9 +60,9 @@ func (b *Budget) Chart() *Chart {
 	}
 	c.Reported = lines(b.History, func(p Point) *float64 { return p.Reported }, x, y)
 	c.Counter = lines(b.History, func(p Point) *float64 { return p.Counter }, x, y)
+	c.Cap = lines(capSteps(b.History, b.MaxBudget), func(p Point) *float64 { return p.MaxBudget }, x, y)
 	amounts := []float64{lowest, highest}
 	if b.MaxBudget != nil {
-		c.Cap = coordinate(y(*b.MaxBudget))
 		amounts = []float64{*b.MaxBudget, lowest, highest}
 	}
 	for i, v := range amounts {
@@ -73,6 +73,20 @@ func (b *Budget) Chart() *Chart {
 	}
 	c.From, c.To = first.UTC().Format("15:04:05"), last.UTC().Format("15:04:05 UTC")
 	return c
+}
+
+// capSteps are the caps over time, each for as long as it held, and at last the one that holds now.
+func capSteps(history []Point, now *float64) []Point {
+	var steps []Point
+	before := history[0].MaxBudget
+	for _, p := range append(slices.Clone(history), Point{At: history[len(history)-1].At, MaxBudget: now}) {
+		if before != nil && (p.MaxBudget == nil || *p.MaxBudget != *before) {
+			steps = append(steps, Point{At: p.At, MaxBudget: before})
+		}
+		steps = append(steps, p)
+		before = p.MaxBudget
+	}
+	return steps
 }
 
 // lines joins what is known of one side: it is cut where there is nothing, and a point on its own becomes a dot.

@@ -15,7 +15,10 @@ func TestChart(t *testing.T) {
 	if want := []string{"64.0,107.3 135.1,107.3", "182.5,10.0 628.0,10.0"}; !slices.Equal(c.Counter, want) {
 		t.Errorf("counter: %q, want %q", c.Counter, want)
 	}
-	if len(c.Reported) != 1 || c.Cap != "18.4" || c.From != "11:58:00" || c.To != "11:59:59 UTC" {
+	if want := []string{"64.0,18.4 135.1,18.4 158.8,18.4 182.5,18.4 628.0,18.4 628.0,18.4"}; !slices.Equal(c.Cap, want) {
+		t.Errorf("cap: %q, want %q", c.Cap, want)
+	}
+	if len(c.Reported) != 1 || c.From != "11:58:00" || c.To != "11:59:59 UTC" {
 		t.Errorf("%+v", *c)
 	}
 	// The cap and the top are too near to each other for two amounts.
@@ -27,5 +30,17 @@ func TestChart(t *testing.T) {
 		if c := Explain(in).Budgets[0].Chart(); c != nil {
 			t.Errorf("%s: there is nothing to draw, but %+v", name, *c)
 		}
+	}
+}
+
+func TestTheCapOfEachTimeIsDrawn(t *testing.T) {
+	in := stories["falsely-locked-key"]()
+	h := in.Asked.History
+	h[0].Cap, h[1].Cap = capOf(5), capOf(5)
+	h[3].Cap = budget.Cap{State: budget.CapUnlimited}
+	// 5 until it was raised to 10, nothing for a while, then 10 again.
+	want := []string{"64.0,87.2 135.1,87.2 158.8,87.2 158.8,18.4 182.5,18.4", "628.0,18.4 628.0,18.4"}
+	if c := Explain(in).Budgets[0].Chart(); !slices.Equal(c.Cap, want) {
+		t.Errorf("%q, want %q", c.Cap, want)
 	}
 }

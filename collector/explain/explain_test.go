@@ -83,7 +83,10 @@ func suspected(e *budget.Entity, v budget.Verdict) *budget.Entity {
 
 func history() []budget.Sample {
 	at := func(seconds int, counter budget.Optional[float64]) budget.Sample {
-		return budget.Sample{At: now.Add(time.Duration(seconds) * time.Second), Reported: budget.Some(3.536), Counter: counter, TTL: 50 * time.Second}
+		return budget.Sample{
+			At: now.Add(time.Duration(seconds) * time.Second), Reported: budget.Some(3.536), Counter: counter, TTL: 50 * time.Second,
+			Terms: budget.Terms{Cap: capOf(10)},
+		}
 	}
 	return []budget.Sample{
 		at(-120, budget.Some(3.536)), at(-105, budget.Some(3.536)), at(-100, budget.Optional[float64]{}),
