@@ -37,15 +37,10 @@ func (s *story) reported(seconds, usd float64) *story { return s.resets(seconds,
 
 // resets is a reading of the row with another reset date.
 func (s *story) resets(seconds, usd float64, reset budget.Optional[time.Time]) *story {
-	s.reading(seconds, usd, reset)
-	return s
-}
-
-// reading is one of the row, and says whether that shows that the counter fell.
-func (s *story) reading(seconds, usd float64, reset budget.Optional[time.Time]) (fell bool) {
 	before := s.row
 	s.row.Spend, s.row.ReadAt, s.row.ResetAt, s.now = budget.Some(usd), at(seconds), reset, at(seconds)
-	return s.history.Row(&before, &s.row, before.ResetAt, reset, s.counter)
+	s.history.Row(&before, &s.row, before.ResetAt, reset, s.counter)
+	return s
 }
 
 func (s *story) counts(seconds, usd float64) *story {
@@ -264,18 +259,18 @@ func TestWhatACounterFellByIsSeenByTheRowThatTellsOfItLater(t *testing.T) {
 		"a reservation, and its cost":      {tell("1.84.0", 1, 1).counts(15, 2).counts(16, 1.1), 17, 1.1, false},
 		"a reservation whose cost is lost": {tell("1.84.0", 1, 1).counts(15, 2).counts(16, 1), 17, 1.1, false},
 		"more than the counter ever held":  {tell("1.84.0", 1, 1).counts(15, 2).counts(16, 1), 17, 30, false},
+		"a part of it":                     {tell("1.84.0", 1, 1).counts(15, 2).counts(16, 1), 17, 1.5, false},
+		"where it was too low before":      {tell("1.84.0", 67.84, 67.84).reported(1, 68.5).counts(15, 71.84).counts(16, 68.84), 45, 70, false},
 		"long ago":                         {tell("1.84.0", 1, 1).counts(15, 2).counts(16, 1), 300, 2, false},
 		"a smaller one after it":           {tell("1.84.0", 1, 1).counts(15, 2).counts(16, 1).counts(17, 1.2).counts(18, 1.01), 19, 2.01, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := c.story.reading(c.at, c.usd, c.story.row.ResetAt); got != c.fell {
-				t.Fatalf("it fell: %t", got)
+			c.story.reported(c.at, c.usd).counts(c.at+0.1, c.story.counter.Value)
+			if got := c.story.history.FallenAt(); got.Equal(at(16)) != c.fell || got.IsZero() == c.fell {
+				t.Fatalf("fell at %v", got)
 			}
 			if !c.fell {
 				return
-			}
-			if got := c.story.history.FallenAt(); !got.Equal(at(16)) {
-				t.Errorf("fell at %v", got)
 			}
 			c.story.history.FleetFell(4, 4)
 			if got, _, evidence := Classify(c.story.facts()); got != budget.CounterLost {

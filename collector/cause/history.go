@@ -29,6 +29,8 @@ const (
 	cent = 0.01
 	// fewWorkers is of how many workers' copies a seed can be that a reading tears apart: less than a copy is spend.
 	fewWorkers = 10
+	// nearlyAll is the part of what a counter fell by that the row must show for that to have been spend.
+	nearlyAll = 0.9
 	// farAbove is by how many times a rise of the row exceeds the usual ones to be taken for an edit.
 	farAbove = 5
 )
@@ -143,7 +145,7 @@ type seed struct {
 	spent float64
 }
 
-// drop is a counter that fell, to whatever.
+// drop is a counter that fell, and not below its row as far as that was read.
 type drop struct {
 	at       instant
 	from, to float64
@@ -195,15 +197,15 @@ func (h *History) Stood(since time.Time) {
 }
 
 // Row takes in two successive readings of the row, each with the reset date that goes with it, and the counter last
-// read. It says whether the counter's last fall was one below the row, as can be seen only now.
-func (h *History) Row(before, now *budget.Row, resetBefore, resetNow budget.Optional[time.Time], c budget.Counter) (fell bool) {
+// read.
+func (h *History) Row(before, now *budget.Row, resetBefore, resetNow budget.Optional[time.Time], c budget.Counter) {
 	defer h.add(now.ReadAt, now, c)
 	h.due = instantOf(resetNow.Value)
 	if before.Blocked != now.Blocked || before.MaxBudget != now.MaxBudget {
 		h.moved = instantOf(now.ReadAt) // somebody did something about it
 	}
 	if !before.Spend.Known || !now.Spend.Known {
-		return false
+		return
 	}
 	was, is := before.Spend.Value, now.Spend.Value
 	if is != was {
@@ -218,29 +220,25 @@ func (h *History) Row(before, now *budget.Row, resetBefore, resetNow budget.Opti
 		h.reset = reset{instantOf(now.ReadAt), was, value(c), h.lowestSince(before.ReadAt, c)}
 	case is < was-cent:
 		h.edit = step{instantOf(now.ReadAt), is - was, was}
-	case is > was && h.lost(is, c, now.ReadAt):
-		h.fall = fall{at: h.drop.at, from: h.drop.from, to: h.drop.to, reported: is}
-		h.drop = drop{}
-		return true
-	case is > was+cent && h.unheardOf(is-was) && value(c) < is-cent:
+	case is > was+cent && h.unheardOf(is-was) && value(c) < is-cent && !h.lost(is, c):
 		h.edit = step{instantOf(now.ReadAt), is - was, was}
 	}
-	return false
 }
 
-// lost says that the counter fell by spend that the row shows only now, when it had counted it, and not by reservations
-// that were settled: more than half of what it fell by is in the row.
-func (h *History) lost(reported float64, c budget.Counter, at time.Time) bool {
-	if c.State != budget.CounterPresent || !near(h.drop.at, instantOf(at)) {
+// lost says that what the counter last fell by is in the row, which had not shown it then: it was no reservation that was
+// settled, but spend.
+func (h *History) lost(reported float64, c budget.Counter) bool {
+	if c.State != budget.CounterPresent || !near(h.drop.at, instantOf(c.ReadAt)) {
 		return false
 	}
 	spent := reported - max(0, c.Value-h.drop.to) // until it fell
-	return spent > h.drop.to+cent && spent-h.drop.to > (h.drop.from-h.drop.to)/2 && spent <= h.drop.from+budget.Noise(spent)
+	fell := h.drop.from - h.drop.to
+	return spent-h.drop.to > cent && spent-h.drop.to >= nearlyAll*fell && spent <= h.drop.from+budget.Noise(spent)
 }
 
-// Counter takes in two successive readings of the counter and the row last read, and says whether the counter fell
-// below the row.
-func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fell bool) {
+// Counter takes in two successive readings of the counter and the row last read. It returns when the counter fell below
+// the row, if that shows now; zero if it does not.
+func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fellAt time.Time) {
 	defer h.add(now.ReadAt, row, now)
 	was, is, reported := value(before), value(now), amount(row.Spend)
 	if was != is && !(math.IsNaN(was) && math.IsNaN(is)) {
@@ -251,20 +249,20 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fell boo
 	switch {
 	case now.State == budget.CounterAbsent:
 		h.reset.lowest = 0
-		return false
+		return time.Time{}
 	case now.State != budget.CounterPresent:
-		return false
+		return time.Time{}
 	}
 	h.reset.lowest = min(h.reset.lowest, is)
 	cameBack := before.State == budget.CounterAbsent || is != was && ranOut(before, now)
 	switch {
 	case cameBack:
-		h.seed = seed{instantOf(now.ReadAt), is, reported, reported}
+		h.seed, h.drop = seed{instantOf(now.ReadAt), is, reported, reported}, drop{}
 		if is < reported/2 && is < reported-cent {
 			h.restarts++
 		}
 	case before.State != budget.CounterPresent:
-		return false
+		return time.Time{}
 	case is > was:
 		h.calm.largest = max(h.calm.largest, is-was)
 		if is-was >= (is-reported)/10 {
@@ -277,15 +275,18 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fell boo
 			}
 		}
 	}
-	if !cameBack && is < was && (was-is >= h.drop.from-h.drop.to || !near(h.drop.at, instantOf(now.ReadAt))) {
+	switch {
+	// One that was far below already did not fall now; a little below is a row that was read again since.
+	case is < reported-cent && (cameBack || is < was && reported-was <= (reported-is)/2):
+		h.fall, h.drop = fall{at: instantOf(now.ReadAt), from: was, to: is, reported: reported, begun: cameBack}, drop{}
+		return now.ReadAt
+	case h.lost(reported, now):
+		h.fall, h.drop = fall{at: h.drop.at, from: h.drop.from, to: h.drop.to, reported: reported}, drop{}
+		return h.fall.at.time()
+	case !cameBack && is < was && (was-is >= h.drop.from-h.drop.to || !near(h.drop.at, instantOf(now.ReadAt))):
 		h.drop = drop{instantOf(now.ReadAt), was, is}
 	}
-	// One that was far below already did not fall now; a little below is a row that was read again since.
-	if math.IsNaN(reported) || is >= reported-cent || !cameBack && (is >= was || reported-was > (reported-is)/2) {
-		return false
-	}
-	h.fall = fall{at: instantOf(now.ReadAt), from: was, to: is, reported: reported, begun: cameBack}
-	return true
+	return time.Time{}
 }
 
 // Agrees takes in that the two sides, as last taken in, are within the tolerance of each other.

@@ -21,7 +21,7 @@ type cycle struct {
 }
 
 // count takes in a reading of a counter.
-func (f *falls) count(at time.Time, fell bool) {
+func (f *falls) count(at time.Time) {
 	n := len(f.cycles)
 	if n == 0 || at.Sub(f.cycles[n-1].began) >= f.length {
 		if n == mostCycles {
@@ -29,15 +29,11 @@ func (f *falls) count(at time.Time, fell bool) {
 		}
 		f.cycles = append(f.cycles, cycle{began: at})
 	}
-	c := &f.cycles[len(f.cycles)-1]
-	c.counted++
-	if fell {
-		c.fell++
-	}
+	f.cycles[len(f.cycles)-1].counted++
 }
 
-// recount takes in that a counter that was counted at a time fell below its row, as the row told later.
-func (f *falls) recount(at time.Time) {
+// fell takes in that a counter fell below its row at a time, which its row may tell only later.
+func (f *falls) fell(at time.Time) {
 	if c := f.cycleOf(at); c != nil {
 		c.fell++
 	}

@@ -136,9 +136,7 @@ func (j *Judge) Row(t *Track, r *budget.Row) {
 			t.pinnedSince = time.Time{}
 		}
 		if t.history != nil || before.Spend != r.Spend {
-			if t.remembering(before, t.counter).Row(before, r, t.entity.ResetAt, j.resetOf(r), t.counter) {
-				j.falls.recount(t.history.FallenAt())
-			}
+			t.remembering(before, t.counter).Row(before, r, t.entity.ResetAt, j.resetOf(r), t.counter)
 		}
 		j.flush.row(t, before, r)
 	}
@@ -176,8 +174,10 @@ func (j *Judge) Counter(t *Track, c budget.Counter, windows []budget.Counter) {
 		m.counterMoved(before, c, t.row.Spend, max(j.liftFor(), j.unwrittenFor()))
 	}
 	if t.history != nil || (changed && before.State != budget.CounterUnread) {
-		fell := t.remembering(t.row, before).Counter(before, c, t.row)
-		j.falls.count(c.ReadAt, fell)
+		j.falls.count(c.ReadAt)
+		if at := t.remembering(t.row, before).Counter(before, c, t.row); !at.IsZero() {
+			j.falls.fell(at)
+		}
 	}
 	j.flush.counter(t, before, c)
 	if before.State == budget.CounterPresent && c.Value != before.Value && ranOut(before, c) {
@@ -232,7 +232,10 @@ func (j *Judge) judge(t *Track) {
 func (j *Judge) remember(t *Track, a assessment, at time.Time) {
 	if t.history == nil && t.Watched() && t.counter.State != budget.CounterUnread {
 		t.history = cause.Begin(t.row, t.counter, true)
-		j.falls.count(at, !t.history.FallenAt().IsZero())
+		j.falls.count(at)
+		if !t.history.FallenAt().IsZero() {
+			j.falls.fell(at)
+		}
 	}
 	if t.history == nil {
 		return
