@@ -41,7 +41,7 @@ func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 	}
 	// A rise that could have been spend until now, and was not, has been wrong from its first reading on.
 	if a.diverges && t.motion != nil {
-		if since := t.motion.wrongSince(a.tolerance.Value); since.After(t.filledUpAt) && since.Before(t.divergingSince) {
+		if since := t.motion.wrongSince(a.endsAt); since.After(t.filledUpAt) && since.Before(t.divergingSince) {
 			t.divergingSince = since
 		}
 	}

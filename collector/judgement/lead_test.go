@@ -87,3 +87,25 @@ func TestALeadHidesNoLock(t *testing.T) {
 	}
 	s.verdict(budget.FalselyLocked)
 }
+
+// How long it was ahead by what is usual for it says nothing of by how long it has been by more.
+func TestAUsualLeadIsNoBeginningOfADivergence(t *testing.T) {
+	s := tell(t, "1.84.0", func(r *budget.Row) { r.MaxBudget = budget.Some(1000.0) })
+	now, reported, counter := 0.0, 3.0, 3.0
+	ahead := func(readings int, usd float64, want budget.Verdict) {
+		t.Helper()
+		for range readings { // the counter does not fall: the row catches up with it
+			reported = max(reported, counter-usd) + 0.03
+			counter = reported + usd
+			s.pair(now, reported, counter).verdict(want)
+			now += 15
+		}
+	}
+	ahead(20, 0, budget.OK)
+	ahead(6, 1, budget.OK)
+	ahead(10, 0.1, budget.OK)
+	s.writtenSoon()
+	ahead(4, 1.1, budget.OK)
+	ahead(4, 1.6, budget.OK)
+	ahead(1, 1.6, budget.Diverging)
+}
