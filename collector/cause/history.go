@@ -43,6 +43,7 @@ type History struct {
 	edit   step
 	seed   seed
 	jump   step
+	held   float64 // by the counter when it last was there, before the last reading, in USD
 	drop   drop
 	fall   fall
 	lasted time.Duration // the lowest TTL since the counter last changed

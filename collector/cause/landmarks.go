@@ -12,8 +12,6 @@ const (
 	nearZero = 0.05
 	// cent is the least amount of USD that a landmark is made of.
 	cent = 0.01
-	// fewWorkers is of how many workers' copies a seed can be that a reading tears apart: less than a copy is spend.
-	fewWorkers = 10
 	// nearlyAll is the part of what a counter fell by that the row must show for that to have been spend.
 	nearlyAll = 0.9
 	// farAbove is by how many times a rise of the row exceeds the usual ones to be taken for an edit.
@@ -47,11 +45,10 @@ type seed struct {
 	at       instant
 	usd      float64 // what it came back with
 	reported float64 // as known then
-	// What had been spent by then, as the row showed later, by more than was spent since: it can have been read long before.
-	spent float64
+	held     float64 // by the counter before it was gone: what had been spent then, where the row was not read since
 }
 
-// drop is a counter that fell, and not below its row as far as that was read.
+// drop is the largest fall of a counter in the last minutes that was none below its row, as far as that was read.
 type drop struct {
 	at       instant
 	from, to float64
@@ -64,6 +61,7 @@ type fall struct {
 	reported      float64
 	fell, counted int32 // how many counters of the fleet fell in that reading, of how many
 	begun         bool  // the counter came back with it, after its life was over
+	late          bool  // that it was one was seen by its row only later
 }
 
 // Row takes in two successive readings of the row, each with the reset date that goes with it, and the counter last
@@ -81,29 +79,15 @@ func (h *History) Row(before, now *budget.Row, resetBefore, resetNow budget.Opti
 	if is != was {
 		h.moved = instantOf(now.ReadAt)
 	}
-	if risen := value(c) - h.seed.usd; near(h.seed.at, instantOf(now.ReadAt)) && risen <= (is-h.seed.reported)/10 {
-		h.seed.spent = max(h.seed.spent, is-max(0, risen))
-	}
 	dateMoved := resetBefore.Known && resetNow.Known && resetNow.Value.After(resetBefore.Value)
 	switch {
 	case was > cent && (dateMoved || is <= nearZero*was):
 		h.reset = reset{instantOf(now.ReadAt), was, value(c), h.lowestSince(before.ReadAt, c)}
 	case is < was-cent:
 		h.edit = step{instantOf(now.ReadAt), is - was, was}
-	case is > was+cent && h.unheardOf(is-was) && value(c) < is-cent && !h.lost(is, c):
+	case is > was+cent && h.unheardOf(is-was) && value(c) < is-cent && !h.lost(is, value(c), now.ReadAt):
 		h.edit = step{instantOf(now.ReadAt), is - was, was}
 	}
-}
-
-// lost says that what the counter last fell by is in the row, which had not shown it then: it was no reservation that was
-// settled, but spend.
-func (h *History) lost(reported float64, c budget.Counter) bool {
-	if c.State != budget.CounterPresent || !near(h.drop.at, instantOf(c.ReadAt)) {
-		return false
-	}
-	spent := reported - max(0, c.Value-h.drop.to) // until it fell
-	fell := h.drop.from - h.drop.to
-	return spent-h.drop.to > cent && spent-h.drop.to >= nearlyAll*fell && spent <= h.drop.from+budget.Noise(spent)
 }
 
 // Counter takes in two successive readings of the counter and the row last read. It returns when the counter fell below
@@ -116,6 +100,9 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fellAt t
 	} else {
 		h.lasted = min(h.lasted, now.TTL)
 	}
+	if before.State == budget.CounterPresent {
+		h.held = was
+	}
 	switch {
 	case now.State == budget.CounterAbsent:
 		h.reset.lowest = 0
@@ -127,7 +114,7 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fellAt t
 	cameBack := before.State == budget.CounterAbsent || is != was && ranOut(before, now)
 	switch {
 	case cameBack:
-		h.seed, h.drop = seed{instantOf(now.ReadAt), is, reported, reported}, drop{}
+		h.seed, h.drop = seed{instantOf(now.ReadAt), is, reported, h.held}, drop{}
 		if is < reported/2 && is < reported-cent {
 			h.restarts++
 		}
@@ -140,23 +127,43 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fellAt t
 		}
 		if is-was > max(cent, 0.9*reported) {
 			h.jump = step{instantOf(now.ReadAt), is - was, reported}
-			if before.ReadAt.Sub(h.seed.at.time()) < together && is-was >= h.seed.usd/fewWorkers { // a reading came between the copies of a seed
+			if before.ReadAt.Sub(h.seed.at.time()) < together { // a reading came between the copies of a seed
 				h.seed.usd = is
 			}
 		}
 	}
+	return h.fell(now.ReadAt, was, is, reported, cameBack)
+}
+
+// fell keeps that the counter fell below the row, and returns when, if a reading shows that.
+func (h *History) fell(at time.Time, was, is, reported float64, cameBack bool) time.Time {
+	short := reported - is
+	known := h.fall.at > max(h.seed.at, h.reset.at) && short <= h.fall.short()+budget.Noise(is)
 	switch {
+	case short > cent && known: // reservations were settled since
 	// One that was far below already did not fall now; a little below is a row that was read again since.
-	case is < reported-cent && (cameBack || is < was && reported-was <= (reported-is)/2):
-		h.fall, h.drop = fall{at: instantOf(now.ReadAt), from: was, to: is, reported: reported, begun: cameBack}, drop{}
-		return now.ReadAt
-	case h.lost(reported, now):
-		h.fall, h.drop = fall{at: h.drop.at, from: h.drop.from, to: h.drop.to, reported: reported}, drop{}
+	case short > cent && (cameBack || is < was && reported-was <= short/2):
+		h.fall, h.drop = fall{at: instantOf(at), from: was, to: is, reported: reported, begun: cameBack}, drop{}
+		return at
+	case h.lost(reported, is, at):
+		since := max(0, is-h.drop.to)
+		h.fall = fall{at: h.drop.at, from: h.drop.from, to: h.drop.to, reported: reported - since, late: true}
 		return h.fall.at.time()
-	case !cameBack && is < was && (was-is >= h.drop.from-h.drop.to || !near(h.drop.at, instantOf(now.ReadAt))):
-		h.drop = drop{instantOf(now.ReadAt), was, is}
+	case !cameBack && is < was && (was-is >= h.drop.from-h.drop.to || !near(h.drop.at, instantOf(at))):
+		h.drop = drop{instantOf(at), was, is}
 	}
 	return time.Time{}
+}
+
+// lost says that what the counter lately fell by is in the row, which had not shown it then: it was no reservation that was
+// settled, but spend.
+func (h *History) lost(reported, counter float64, at time.Time) bool {
+	if !near(h.drop.at, instantOf(at)) {
+		return false
+	}
+	spent := reported - max(0, counter-h.drop.to) // until it fell
+	fell := h.drop.from - h.drop.to
+	return spent-h.drop.to >= max(cent, nearlyAll*fell) && spent <= h.drop.from+budget.Noise(spent)
 }
 
 // lowestSince is the lowest that the counter was known to be from a time on: 0 if it is gone.

@@ -115,7 +115,7 @@ func low(f Facts) (finding, bool) {
 	case h.onset:
 	case f.can(budget.GhostRefund) && (h.justReset(h.calm.at) || h.justCameBack(h.calm.at)):
 		return finding{budget.GhostRefund, 0.7, []budget.Evidence{{Name: "refund_usd", Value: -f.divergence()}, f.since("seconds_since_agreement", h.calm.at)}}, true
-	case (fell.at < h.calm.at || fell.slight()) && f.can(budget.Undercount):
+	case (fell.at < h.calm.at || fell.late || fell.slight()) && f.can(budget.Undercount):
 		return finding{budget.Undercount, 0.6, []budget.Evidence{
 			{Name: "spent_since_agreement_usd", Value: f.Reported - h.calm.reported}, f.since("seconds_since_agreement", h.calm.at),
 		}}, true
@@ -140,6 +140,9 @@ func (f fall) fleetWide() bool {
 	seen := !f.begun && !math.IsNaN(f.from)
 	return seen && !f.slight() && f.fell*2 > f.counted || f.fell >= 3 && f.fell*10 >= f.counted
 }
+
+// short is by how much it left the counter below the row, in USD.
+func (f fall) short() float64 { return f.reported - f.to }
 
 // slight says that the counter was seen to fall by no more than the cost of some requests can be.
 func (f fall) slight() bool { return !f.begun && f.from-f.to < f.reported/10 }

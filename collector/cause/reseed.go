@@ -32,7 +32,7 @@ func reseeded(f Facts) (finding, bool) {
 	if h == nil {
 		return f.multipleAtOneLook()
 	}
-	for _, spend := range []float64{h.seed.reported, h.seed.spent} {
+	for _, spend := range []float64{h.seed.reported, h.seed.held} {
 		if found, ok := f.multipleAtSeed(spend); ok {
 			return found, true
 		}
