@@ -32,8 +32,8 @@ func (j *Judge) liftFor() time.Duration {
 func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 	tooHigh := a.enforced.Value > t.row.Spend.Value
 	switch {
-	case a.pinned && t.lock == budget.FalselyLocked && !t.lasting: // what is left of the reservations afterwards is another one
-		t.divergingSince, t.filledUpAt = time.Time{}, at
+	case t.filledUp(): // what is left of the reservations afterwards is another one
+		t.divergingSince = time.Time{}
 	case a.diverges && (t.divergingSince.IsZero() || tooHigh != t.tooHigh): // the other way round it is another one
 		t.divergingSince, t.tooHigh = at, tooHigh
 	case !a.diverges && !a.unsure:
@@ -41,7 +41,7 @@ func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 	}
 	// A rise that could have been spend until now, and was not, has been wrong from its first reading on.
 	if a.diverges && t.motion != nil {
-		if since := t.motion.wrongSince(a.endsAt); since.After(t.filledUpAt) && since.Before(t.divergingSince) {
+		if since := t.motion.wrongSince(a.endsAt); since.After(t.heldAt) && since.Before(t.divergingSince) {
 			t.divergingSince = since
 		}
 	}
@@ -100,7 +100,7 @@ func (j *Judge) divergingDueAt(t *Track, a assessment, at time.Time) time.Time {
 		enough = j.liftFor()
 	}
 	due := []time.Time{since.Add(enough), plain.Add(j.params.CounterInterval)}
-	if m := t.motion; m != nil && m.spends() && t.tooHigh {
+	if m := t.motion; m != nil && (len(m.counter) > 0 || !m.fellAt.IsZero()) && t.tooHigh { // requests were seen to begin or to end
 		if m.fellAt.After(since) { // what was in flight until then is on its way to the row
 			due = append(due, since.Add(min(m.fellAt.Sub(since)+j.unwrittenFor(), divergingAtMost)))
 		}
@@ -119,7 +119,7 @@ func (j *Judge) divergingDueAt(t *Track, a assessment, at time.Time) time.Time {
 // 0 where that does not explain it, or no longer does.
 func (j *Judge) strange(t *Track, a assessment, at time.Time) float64 {
 	most := j.strangeReservations(t, a, at)
-	if !t.motion.spends() || at.Sub(t.divergingSince) >= strangeFor || t.ahead(a) > most {
+	if len(t.motion.counter) == 0 || at.Sub(t.divergingSince) >= strangeFor || t.ahead(a) > most {
 		return 0
 	}
 	return most

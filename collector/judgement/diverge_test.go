@@ -257,39 +257,3 @@ func TestWhoIsMetWithRequestsInFlightIsSeenToSettleThem(t *testing.T) {
 	}
 	s.pair(106, 3.01, 3.55).verdict(budget.Diverging)
 }
-
-func TestARequestThatCostsMoreThanWasLeftForItLeavesTheBudgetFilledUp(t *testing.T) {
-	s := tell(t, "1.84.0").pair(0, 3, 3).pair(15, 3, 9.6).pair(30, 3.2, 10)
-	for sec := 45.0; sec <= 90; sec += 15 {
-		s.pair(sec, 3.2+sec/300, 10)
-	}
-	s.verdict(budget.FalselyLocked)
-	for sec := 105.0; sec <= 120; sec += 15 {
-		s.pair(sec, 3.6, 10.02)
-		if e := s.track.Entity(); e.Cause != budget.PinnedAtCap || e.FalselyLockedLast.Known {
-			t.Errorf("put down to %s; counted: %t", e.Cause, e.FalselyLockedLast.Known)
-		}
-	}
-	if s.pair(135, 3.6, 14); s.track.Entity().Cause == budget.PinnedAtCap {
-		t.Error("4 dollars above the cap are taken for what one request costs")
-	}
-}
-
-func TestWhatIsLeftOfReservationsThatFilledTheBudgetUpIsJudgedAnew(t *testing.T) {
-	filled := func() *story {
-		s := tell(t, "1.84.0").pair(0, 3, 3).pair(15, 3, 9.6).pair(30, 3.2, 10).pair(45, 3.4, 10)
-		for sec := 60.0; sec <= 180; sec += 15 {
-			s.pair(sec, 3.4+sec/100, 10).verdict(budget.FalselyLocked)
-		}
-		return s
-	}
-	s := filled()
-	for i := range 6 { // they are settled
-		s.pair(195+15*float64(i), 5.4+0.1*float64(i), 9.5-0.5*float64(i)).verdict(budget.OK)
-	}
-	s = filled()
-	for sec := 195.0; sec < 255; sec += 15 { // they were never
-		s.pair(sec, 5.4, 9.5).verdict(budget.OK)
-	}
-	s.pair(255, 5.4, 9.5).verdict(budget.Diverging)
-}

@@ -248,9 +248,6 @@ func (m *motion) settledBy(now time.Time) float64 {
 	return m.settled
 }
 
-// spends says that requests were seen to begin or to end: the counter rose lately, or fell.
-func (m *motion) spends() bool { return len(m.counter) > 0 || !m.fellAt.IsZero() }
-
 // idle says that nothing is left in the history that could still count.
 func (m *motion) idle(now time.Time, grace time.Duration) bool {
 	since := now.Add(-max(grace, burnWindow, settledFor))

@@ -33,8 +33,7 @@ type Track struct {
 	lockCounts   bool           // the lock was counted as an episode
 	countedUntil time.Time
 	pinnedSince  time.Time
-	pinned       bool      // the counter stood at the cap when it was last judged
-	filledUpAt   time.Time // when it was last locked by that
+	heldAt       time.Time // the last reading in which reservations held the counter at the cap
 	lockedLast   time.Time
 	bypassedLast time.Time
 

@@ -20,7 +20,7 @@ type assessment struct {
 	agrees   bool // counter and row are within the tolerance of each other, as far as there is a counter
 	close    bool // the two readings lie close enough for a verdict
 	negative bool // the counter or the row is
-	pinned   bool // the counter stands at the cap, the row below it
+	pinned   bool // the counter stands exactly at the cap, the row below it
 	odd      bool // no time could make it right: negative, or immortal
 	doubtful bool // the verdict depends on whether a temporary increase is in force, which cannot be seen
 
@@ -106,9 +106,7 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 	if a.cap.State != budget.CapKnown || a.cap.BlocksByIntent() {
 		return a
 	}
-	// A request whose reservation was shrunk to what was left can cost a little more than that.
-	costsMore := t.pinned && a.cap.ReachedBy(c.Value) && c.Value-a.cap.High <= tolerance
-	a.pinned = c.State == budget.CounterPresent && (a.cap.Pins(c.Value) || costsMore) && a.cap.Above(reported)
+	a.pinned = c.State == budget.CounterPresent && a.cap.Pins(c.Value) && a.cap.Above(reported)
 	a.locked, a.bypassed = locks(a.cap, reported), bypasses(a.cap, reported)
 	a.apparent = a.cap.ReachedBy(enforced) && a.cap.Above(reported) && enforced-reported > tolerance
 	for _, cap := range []budget.Cap{a.cap.AtLow(), a.cap.AtHigh()} {
