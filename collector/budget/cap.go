@@ -35,9 +35,13 @@ func (c Cap) ReachedBy(spend float64) bool { return spend >= c.High-Noise(c.High
 // Above says that a spend is below the cap, whichever end of the cap is in force.
 func (c Cap) Above(spend float64) bool { return spend < c.Low-Noise(c.Low) }
 
-// Pins says that a counter stands exactly at the cap, float noise aside.
+// atCap is the part of a cap by which a counter at it may miss it: beside a reservation that was shrunk to what was left,
+// LiteLLM settles others, for a little more or less than was reserved for them.
+const atCap = 0.002
+
+// Pins says that a counter stands at the cap: exactly, or but for what small requests cost.
 func (c Cap) Pins(counter float64) bool {
-	return c.State == CapKnown && c.Low == c.High && math.Abs(counter-c.High) <= Noise(c.High)
+	return c.State == CapKnown && c.Low == c.High && math.Abs(counter-c.High) <= atCap*c.High
 }
 
 // BlocksByIntent says that the cap is 0: a deliberate block, not a budget that anybody could be locked out of falsely.

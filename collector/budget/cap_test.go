@@ -20,3 +20,25 @@ func TestCapBoundary(t *testing.T) {
 		}
 	}
 }
+
+func TestPins(t *testing.T) {
+	ten := Cap{State: CapKnown, Low: 10, High: 10}
+	for _, c := range []struct {
+		cap     Cap
+		counter float64
+		want    bool
+	}{
+		{ten, 10, true},
+		{ten, 10.000349, true}, // a request beside it cost more than was reserved for it
+		{ten, 9.985, true},
+		{ten, 10.03, false},
+		{ten, 9.97, false},
+		{ten, 0, false},
+		{Cap{State: CapKnown, Low: 10, High: 15}, 10, false}, // it is not known which of the two it is
+		{Cap{State: CapUnlimited}, 0, false},
+	} {
+		if got := c.cap.Pins(c.counter); got != c.want {
+			t.Errorf("a counter of %v at %v: %t", c.counter, c.cap, got)
+		}
+	}
+}

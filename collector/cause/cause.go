@@ -148,7 +148,7 @@ const (
 	leased = 30 * time.Second
 )
 
-// pinned: the last reservation was shrunk to what was left, so that the counter stands exactly at the cap.
+// pinned: the last reservation was shrunk to what was left, so that the counter stands at the cap.
 func pinned(f Facts) (finding, bool) {
 	if !f.PinnedFor.Known {
 		return finding{}, false

@@ -1,6 +1,7 @@
 package cause
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -254,18 +255,23 @@ func TestWhenACounterFell(t *testing.T) {
 		}
 		return s
 	}
-	expiring := budget.Counter{State: budget.CounterPresent, Value: 5, TTL: 5 * time.Second, ReadAt: at(15)}
+	expiring := func(usd float64) budget.Counter {
+		return budget.Counter{State: budget.CounterPresent, Value: usd, TTL: 5 * time.Second, ReadAt: at(15)}
+	}
 	for name, c := range map[string]struct {
 		story *story
 		want  float64 // seconds; 0 = it did not
 	}{
 		"after a large settlement long ago":    {lives(tell("1.84.0", 1, 1).counts(15, 9).counts(30, 1), 75, 300).counts(315, 2).counts(330, 1).reported(331, 2).counts(332, 1), 330},
-		"when its life was over":               {tell("1.84.0", 3, 3).reads(expiring).counts(30, 3).reported(31, 5).counts(32, 3), 0},
+		"when its life was over":               {tell("1.84.0", 3, 3).reads(expiring(5)).counts(30, 3).reported(31, 5).counts(32, 3), 0},
 		"when it was gone since":               {tell("1.84.0", 1, 1).counts(15, 2).counts(16, 1).cold(20).counts(25, 1).reported(26, 2).counts(27, 1), 0},
 		"settled before, and lost by itself":   {tell("1.84.0", 10, 10).counts(15, 12).counts(16, 10).counts(17, 5).reported(18, 12).counts(19, 5), 17},
 		"settled since":                        {tell("1.84.0", 17, 17).counts(15, 16).reported(29, 17.1).counts(30, 17.6).counts(45, 16.1), 15},
 		"more since":                           {tell("1.84.0", 17, 17).counts(15, 16).counts(60, 14), 60},
 		"less since, after it was seeded anew": {tell("1.84.0", 17, 17).counts(15, 16).cold(30).counts(45, 17).counts(60, 16.5), 60},
+		"less since, after they agreed":        {tell("1.84.0", 17, 17).counts(15, 16).counts(30, 17).counts(45, 16.5), 45},
+		"more since, as the row told later":    {tell("1.84.0", 17, 17).counts(15, 16).counts(30, 20).counts(45, 17.5).reported(46, 20).counts(47, 17.5), 45},
+		"less since, after its life ran out":   {tell("1.84.0", 17, 17).reads(expiring(16)).counts(30, 17.3).counts(45, 16.5), 45},
 		"less since, after a reset":            {tell("1.84.0", 17, 17).counts(15, 16).reported(30, 0).counts(31, 1).reported(45, 1).counts(60, 0.5), 60},
 	} {
 		want := time.Time{}
@@ -303,6 +309,9 @@ func TestWhatACounterFellByIsSeenByTheRowThatTellsOfItLater(t *testing.T) {
 			}
 			if !c.fell {
 				return
+			}
+			if got := c.story.history.fall.reported; math.Abs(got-2) > 1e-9 {
+				t.Errorf("the row was at %v when it fell, want 2", got)
 			}
 			for others, want := range map[int]budget.Cause{3: budget.CounterLost, 0: budget.Unexplained} {
 				c.story.history.FleetFell(1+others, 4)

@@ -138,7 +138,7 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fellAt t
 // fell keeps that the counter fell below the row, and returns when, if a reading shows that.
 func (h *History) fell(at time.Time, was, is, reported float64, cameBack bool) time.Time {
 	short := reported - is
-	known := h.fall.at > max(h.seed.at, h.reset.at) && short <= h.fall.short()+budget.Noise(is)
+	known := h.fall.at >= h.calm.at && h.fall.at > max(h.seed.at, h.reset.at) && short <= h.fall.short()+budget.Noise(is)
 	switch {
 	case short > cent && known: // reservations were settled since
 	// One that was far below already did not fall now; a little below is a row that was read again since.

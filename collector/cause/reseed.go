@@ -32,10 +32,11 @@ func reseeded(f Facts) (finding, bool) {
 	if h == nil {
 		return f.multipleAtOneLook()
 	}
-	for _, spend := range []float64{h.seed.reported, h.seed.held} {
-		if found, ok := f.multipleAtSeed(spend); ok {
-			return found, true
-		}
+	if found, ok := f.multipleAtSeed(h.seed.reported, 0.95); ok {
+		return found, true
+	}
+	if found, ok := f.multipleAtSeed(h.seed.held, 0.7); ok { // reservations of one size would look the same
+		return found, true
 	}
 	switch {
 	case h.jump.at != 0 && math.Abs(d-h.jump.usd) <= f.slack(h.jump.usd):
@@ -47,15 +48,15 @@ func reseeded(f Facts) (finding, bool) {
 	return finding{}, false
 }
 
-// multipleAtSeed: the counter came back with several times a spend, and that makes up the divergence. It is surer once
-// that was seen to stay as it is.
-func (f Facts) multipleAtSeed(spend float64) (finding, bool) {
-	seed, d, confidence := f.History.seed, f.divergence(), 0.85
+// multipleAtSeed: the counter came back with several times a spend, and that makes up the divergence. It is as sure as can
+// be once that was seen to stay as it is.
+func (f Facts) multipleAtSeed(spend, confidence float64) (finding, bool) {
+	seed, d := f.History.seed, f.divergence()
 	if !(seed.usd >= 1.8*spend && math.Abs(seed.usd-spend-d) <= max(f.slack(d), spend/4)) {
 		return finding{}, false
 	}
-	if f.History.flat(f, seed.at) {
-		confidence = 0.95
+	if !f.History.flat(f, seed.at) {
+		confidence -= 0.1
 	}
 	return f.multipleOf(spend, d/spend+1, seenComing, confidence,
 		budget.Evidence{Name: "counter_at_seed_usd", Value: seed.usd}, f.since("seconds_since_seed", seed.at))

@@ -35,7 +35,7 @@ type suspicion struct {
 
 // endWhatNoLongerShows ends verdicts at once: only entering waits.
 func (t *Track) endWhatNoLongerShows(a assessment) {
-	if t.lock != budget.NotJudged && (!a.shows(t.lock) || t.filledUp() && !a.pinned) {
+	if t.lock != budget.NotJudged && !a.shows(t.lock) {
 		t.lock, t.lockCounts = budget.NotJudged, false
 	}
 	t.lasting = t.lasting && a.diverges
@@ -50,15 +50,12 @@ func (j *Judge) decideLock(t *Track, a assessment, at time.Time) {
 	if a.pinned && t.pinnedSince.IsZero() {
 		t.pinnedSince = at
 	}
-	if j.heldByReservations(t, a, at) {
-		t.heldAt = at
-	}
 	if t.lock == budget.NotJudged {
 		j.suspect(t, a, at)
 	}
 	j.noteApparentLock(t, a, at)
 	if t.lock != budget.NotJudged && (j.entering || a.close) { // while a source fails, only what was seen just now counts
-		j.count(t, at)
+		j.count(t, a, at)
 	}
 	if a.judged && t.suspicion == nil {
 		t.everJudged = true
@@ -73,14 +70,14 @@ func (j *Judge) suspect(t *Track, a assessment, at time.Time) {
 		t.suspicion = nil
 		return
 	}
-	if t.suspicion == nil || t.suspicion.verdict != a.suspect || t.suspicion.pinned && !a.pinned {
+	if t.suspicion == nil || t.suspicion.verdict != a.suspect {
 		t.suspicion = &suspicion{verdict: a.suspect, since: at, due: at.Add(j.writeLag())}
 	}
 	s := t.suspicion
 	if until := j.spendUntil(t, a); until.After(s.due) {
 		s.due = until
 	}
-	s.row, s.counter, s.tolerance, s.pinned = t.row, t.counter, a.tolerance.Value, t.heldAt.Equal(at)
+	s.row, s.counter, s.tolerance, s.pinned = t.row, t.counter, a.tolerance.Value, j.heldByReservations(t, a, at)
 	s.nearest = max(a.enforced.Value, t.row.Spend.Value) / a.cap.High
 	confirmed := j.entering && a.close && a.shows(s.verdict) &&
 		!t.row.ReadAt.Before(s.due) && !t.counter.ReadAt.Before(t.row.ReadAt)
@@ -92,7 +89,7 @@ func (j *Judge) suspect(t *Track, a assessment, at time.Time) {
 // spendUntil is until when a suspected lock can be a budget that was truly spent, with the row yet to tell: the counter
 // rose, or came back from an absence, by as much, and that is not too much to be spent so fast; what several workers seed at
 // once always is; nor has it diverged for so long before that no spend explains it. Of an entity just met it is not known
-// what its counter rose by, and of one that its reservations held at the cap not how much of them became spend.
+// what its counter rose by.
 func (j *Judge) spendUntil(t *Track, a assessment) time.Time {
 	ahead := a.enforced.Value - t.row.Spend.Value
 	if a.suspect != budget.FalselyLocked || t.lasting || ahead >= spentAtOnce*a.cap.High {
@@ -104,9 +101,6 @@ func (j *Judge) spendUntil(t *Track, a assessment) time.Time {
 	}
 	if met := t.firstAt.Add(within); ahead <= spentBefore*a.cap.High && met.After(until) {
 		until = met
-	}
-	if held := t.heldAt.Add(within); !a.pinned && held.After(until) {
-		until = held
 	}
 	return until
 }
@@ -152,13 +146,10 @@ func (j *Judge) heldByReservations(t *Track, a assessment, at time.Time) bool {
 	return c == budget.PinnedAtCap
 }
 
-// filledUp says that the entity is falsely locked by reservations that hold its counter at the cap, and by nothing else so far.
-func (t *Track) filledUp() bool { return t.lock == budget.FalselyLocked && !t.lockCounts }
-
 // count adds a confirmed reading of the verdict in force to the totals. Held at the cap by reservations it counts only
 // once it has been so for long.
-func (j *Judge) count(t *Track, at time.Time) {
-	if t.heldAt.Equal(at) {
+func (j *Judge) count(t *Track, a assessment, at time.Time) {
+	if j.heldByReservations(t, a, at) {
 		t.countedUntil = at
 		return
 	}

@@ -32,8 +32,6 @@ func (j *Judge) liftFor() time.Duration {
 func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 	tooHigh := a.enforced.Value > t.row.Spend.Value
 	switch {
-	case t.filledUp(): // what is left of the reservations afterwards is another one
-		t.divergingSince = time.Time{}
 	case a.diverges && (t.divergingSince.IsZero() || tooHigh != t.tooHigh): // the other way round it is another one
 		t.divergingSince, t.tooHigh = at, tooHigh
 	case !a.diverges && !a.unsure:
@@ -41,7 +39,7 @@ func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 	}
 	// A rise that could have been spend until now, and was not, has been wrong from its first reading on.
 	if a.diverges && t.motion != nil {
-		if since := t.motion.wrongSince(a.endsAt); since.After(t.heldAt) && since.Before(t.divergingSince) {
+		if since := t.motion.wrongSince(a.endsAt); !since.IsZero() && since.Before(t.divergingSince) {
 			t.divergingSince = since
 		}
 	}
@@ -61,7 +59,7 @@ func (j *Judge) decideDivergence(t *Track, a assessment, at time.Time) {
 	if !j.entering {
 		return
 	}
-	if !t.divergingSince.IsZero() && a.diverges && a.plain && fair && a.close && !at.Before(t.divergingDue) {
+	if a.diverges && a.plain && fair && a.close && !at.Before(t.divergingDue) {
 		t.lasting, t.accused = true, max(0, t.ahead(a))
 	}
 	t.odd = a.odd

@@ -302,6 +302,8 @@ func TestPinnedAtCap(t *testing.T) {
 		s.pair(15*float64(i), 3+0.01*float64(i), 10)
 	}
 	s.verdict(budget.FalselyLocked).episodes(0, 0)
+	s.pair(1200, 3.9, 10.01).verdict(budget.FalselyLocked).episodes(0, 0) // a small request cost more than was reserved for it
+	s.pair(1215, 4, 10.5).verdict(budget.FalselyLocked).episodes(1, 0)
 }
 
 func TestACounterLeftAtTheCapByAResetIsALockAtOnce(t *testing.T) {

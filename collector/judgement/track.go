@@ -33,7 +33,6 @@ type Track struct {
 	lockCounts   bool           // the lock was counted as an episode
 	countedUntil time.Time
 	pinnedSince  time.Time
-	heldAt       time.Time // the last reading in which reservations held the counter at the cap
 	lockedLast   time.Time
 	bypassedLast time.Time
 

@@ -50,7 +50,7 @@ func (tr *traffic) agreed(rate float64, at time.Time) {
 // rest forgets that the traffic is known once the entity rested: what begins then can be another. While it diverges, the
 // tolerance by which it does stays.
 func (t *Track) rest(now time.Time) {
-	if t.usual != nil && !t.busy(now) && t.divergingSince.IsZero() && !t.filledUp() {
+	if t.usual != nil && !t.busy(now) && t.divergingSince.IsZero() {
 		t.usual.traffic.well = 0
 	}
 }

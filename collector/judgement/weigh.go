@@ -20,7 +20,7 @@ type assessment struct {
 	agrees   bool // counter and row are within the tolerance of each other, as far as there is a counter
 	close    bool // the two readings lie close enough for a verdict
 	negative bool // the counter or the row is
-	pinned   bool // the counter stands exactly at the cap, the row below it
+	pinned   bool // the counter stands at the cap, the row below it
 	odd      bool // no time could make it right: negative, or immortal
 	doubtful bool // the verdict depends on whether a temporary increase is in force, which cannot be seen
 
