@@ -32,7 +32,7 @@ func (f *falls) count(at time.Time) {
 	f.cycles[len(f.cycles)-1].counted++
 }
 
-// fell takes in that a counter fell below its row at a time, which its row may tell only later.
+// fell takes in when a counter fell below its row, which its row may tell only later; zero if it did not.
 func (f *falls) fell(at time.Time) {
 	if c := f.cycleOf(at); c != nil {
 		c.fell++

@@ -175,9 +175,7 @@ func (j *Judge) Counter(t *Track, c budget.Counter, windows []budget.Counter) {
 	}
 	if t.history != nil || (changed && before.State != budget.CounterUnread) {
 		j.falls.count(c.ReadAt)
-		if at := t.remembering(t.row, before).Counter(before, c, t.row); !at.IsZero() {
-			j.falls.fell(at)
-		}
+		j.falls.fell(t.remembering(t.row, before).Counter(before, c, t.row))
 	}
 	j.flush.counter(t, before, c)
 	if before.State == budget.CounterPresent && c.Value != before.Value && ranOut(before, c) {
@@ -233,9 +231,7 @@ func (j *Judge) remember(t *Track, a assessment, at time.Time) {
 	if t.history == nil && t.Watched() && t.counter.State != budget.CounterUnread {
 		t.history = cause.Begin(t.row, t.counter, true)
 		j.falls.count(at)
-		if !t.history.FallenAt().IsZero() {
-			j.falls.fell(at)
-		}
+		j.falls.fell(t.history.FallenAt())
 	}
 	if t.history == nil {
 		return
