@@ -17,12 +17,15 @@ const (
 	marginAbove = 10
 	marginBelow = 24
 	tickHeight  = 14 // of a line of text
+
+	// farCap is from how many times the highest spend on a cap is not drawn: it would press both spends flat.
+	farCap = 5
 )
 
 // Chart is the two spends of a budget and its cap over time, as coordinates of an SVG of ChartWidth by ChartHeight.
 type Chart struct {
 	Reported, Counter []string // polylines: points of "x,y x,y"
-	Cap               []string // the same, in steps
+	Cap               []string // the same, in steps, without those far above both spends
 	Ticks             []Tick   // amounts
 	From, To          string   // times at both ends
 	Width, Height     int
@@ -41,13 +44,18 @@ func (b *Budget) Chart() *Chart {
 	c := &Chart{Width: ChartWidth, Height: ChartHeight, Left: marginLeft, Right: ChartWidth - marginRight, Bottom: ChartHeight - marginBelow}
 	first, last := b.History[0].At, b.History[len(b.History)-1].At
 	lowest, highest := 0.0, 0.0
-	values := func(p Point) []*float64 { return []*float64{p.Reported, p.Counter, p.MaxBudget, b.MaxBudget} }
-	for _, p := range b.History {
-		for _, v := range values(p) {
-			if v != nil {
-				lowest, highest = min(lowest, *v), max(highest, *v)
-			}
+	widen := func(v *float64) {
+		if v != nil {
+			lowest, highest = min(lowest, *v), max(highest, *v)
 		}
+	}
+	for _, p := range b.History {
+		widen(p.Reported)
+		widen(p.Counter)
+	}
+	caps, now := b.drawnCaps(highest)
+	for _, p := range caps {
+		widen(p.MaxBudget)
 	}
 	if !last.After(first) || !(highest > lowest) || math.IsInf(highest-lowest, 0) {
 		return nil
@@ -60,10 +68,10 @@ func (b *Budget) Chart() *Chart {
 	}
 	c.Reported = lines(b.History, func(p Point) *float64 { return p.Reported }, x, y)
 	c.Counter = lines(b.History, func(p Point) *float64 { return p.Counter }, x, y)
-	c.Cap = lines(capSteps(b.History, b.MaxBudget), func(p Point) *float64 { return p.MaxBudget }, x, y)
+	c.Cap = lines(caps, func(p Point) *float64 { return p.MaxBudget }, x, y)
 	amounts := []float64{lowest, highest}
-	if b.MaxBudget != nil {
-		amounts = []float64{*b.MaxBudget, lowest, highest}
+	if now != nil {
+		amounts = []float64{*now, lowest, highest}
 	}
 	for i, v := range amounts {
 		near := func(other float64) bool { return math.Abs(y(v)-y(other)) < tickHeight }
@@ -75,18 +83,25 @@ func (b *Budget) Chart() *Chart {
 	return c
 }
 
-// capSteps are the caps over time, each for as long as it held, and at last the one that holds now.
-func capSteps(history []Point, now *float64) []Point {
-	var steps []Point
-	before := history[0].MaxBudget
-	for _, p := range append(slices.Clone(history), Point{At: history[len(history)-1].At, MaxBudget: now}) {
+// drawnCaps are the caps over time that are drawn, each for as long as it held, and at last the one that holds now.
+func (b *Budget) drawnCaps(highestSpend float64) (steps []Point, now *float64) {
+	drawn := func(limit *float64) *float64 {
+		if limit != nil && highestSpend > 0 && *limit >= farCap*highestSpend {
+			return nil
+		}
+		return limit
+	}
+	now = drawn(b.MaxBudget)
+	before := drawn(b.History[0].MaxBudget)
+	for _, p := range append(slices.Clone(b.History), Point{At: b.History[len(b.History)-1].At, MaxBudget: b.MaxBudget}) {
+		p.MaxBudget = drawn(p.MaxBudget)
 		if before != nil && (p.MaxBudget == nil || *p.MaxBudget != *before) {
 			steps = append(steps, Point{At: p.At, MaxBudget: before})
 		}
 		steps = append(steps, p)
 		before = p.MaxBudget
 	}
-	return steps
+	return steps, now
 }
 
 // lines joins what is known of one side: it is cut where there is nothing, and a point on its own becomes a dot.

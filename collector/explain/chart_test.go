@@ -44,3 +44,26 @@ func TestTheCapOfEachTimeIsDrawn(t *testing.T) {
 		t.Errorf("%q, want %q", c.Cap, want)
 	}
 }
+
+func TestACapFarAboveBothSpendsDoesNotPressThemFlat(t *testing.T) {
+	in := stories["falsely-locked-key"]()
+	spends := Explain(in).Budgets[0].Chart().Counter // the counter is the highest, above the cap
+	in.Asked.History[0].Cap = capOf(5000)
+	c := Explain(in).Budgets[0].Chart()
+	if want := []string{"135.1,18.4 158.8,18.4 182.5,18.4 628.0,18.4 628.0,18.4"}; !slices.Equal(c.Cap, want) {
+		t.Errorf("a former cap that was far above: %q, want %q", c.Cap, want)
+	}
+	if !slices.Equal(c.Counter, spends) {
+		t.Errorf("counter: %q, want %q", c.Counter, spends)
+	}
+	limit := 5000.0
+	b := Explain(in).Budgets[0]
+	b.MaxBudget, b.History = &limit, b.History[:1:1]
+	b.History = append(b.History, Explain(in).Budgets[0].History[1])
+	for i := range b.History {
+		b.History[i].MaxBudget = &limit
+	}
+	if c := b.Chart(); c == nil || c.Cap != nil || len(c.Ticks) != 2 || c.Ticks[1].Text != Amount(3.536) {
+		t.Errorf("the cap in force is far above: %+v", c)
+	}
+}
