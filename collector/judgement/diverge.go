@@ -14,6 +14,9 @@ const (
 	// the row: that is waited for, but not so long that a real divergence would be called later than after two minutes.
 	divergingFor    = 60 * time.Second
 	divergingAtMost = 90 * time.Second
+	// plainFor is for how long it must be plain: by the tolerance that is exported, which grows with what rows are behind. Who
+	// only touches that at the end of the minute is not called diverging by that one reading.
+	plainFor = 30 * time.Second
 	// metFor is for how long an entity that was never seen well must be known before it is called diverging by a counter
 	// that moves and is too high: until then it is not known what reservations are usual for it.
 	metFor = 105 * time.Second
@@ -97,7 +100,7 @@ func (j *Judge) divergingDueAt(t *Track, a assessment, at time.Time) time.Time {
 	if a.lifted {
 		enough = j.liftFor()
 	}
-	due := []time.Time{since.Add(enough), plain.Add(j.params.CounterInterval)}
+	due := []time.Time{since.Add(enough), plain.Add(plainFor)}
 	if m := t.motion; m != nil && (len(m.counter) > 0 || !m.fellAt.IsZero()) && t.tooHigh { // requests were seen to begin or to end
 		if m.fellAt.After(since) { // what was in flight until then is on its way to the row
 			due = append(due, since.Add(min(m.fellAt.Sub(since)+j.unwrittenFor(), divergingAtMost)))

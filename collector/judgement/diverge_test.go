@@ -3,6 +3,7 @@ package judgement
 import (
 	"math"
 	"testing"
+	"time"
 
 	"litellm_budget_exporter/collector/budget"
 )
@@ -33,6 +34,30 @@ func TestACounterReadLongAfterItsRowTellsOfNoDivergence(t *testing.T) {
 		s.pair(sec, 3, 6)
 	}
 	s.counter(120, 6).verdict(budget.OK).row(120.1, 3).verdict(budget.Diverging)
+}
+
+func TestTheToleranceThatIsExportedMustBeExceededForAWhile(t *testing.T) {
+	const cents = 0.02 // USD a second
+	s := tell(t, "1.84.0", func(r *budget.Row) { r.MaxBudget = budget.Some(1000.0) }).writtenSoon()
+	sec := 0.0
+	ahead := func(usd float64) *story {
+		sec += 15
+		return s.pair(sec, 3+cents*sec, 3+cents*sec+usd)
+	}
+	for sec < 900 {
+		ahead(0)
+	}
+	s.judge.behind = durations{measured: budget.Some(75 * time.Second)} // others' rows are farther behind
+	for range 5 {                                                       // more than its own waits for, less than the tolerance that is exported
+		ahead(1.6).verdict(budget.OK)
+	}
+	if e := s.track.Entity(); e.Suspected == nil || e.Tolerance.Value < 1.6 || e.Tolerance.Value > 1.9 {
+		t.Fatalf("%+v", *e)
+	}
+	s.judge.behind = durations{measured: budget.Some(15 * time.Second)} // no longer
+	ahead(1.6).verdict(budget.OK)
+	ahead(1.6).verdict(budget.OK)
+	ahead(1.6).verdict(budget.Diverging)
 }
 
 func TestReservationsAtAStrangePace(t *testing.T) {
