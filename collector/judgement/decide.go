@@ -42,13 +42,19 @@ func (t *Track) endWhatNoLongerShows(a assessment) {
 	t.odd = t.odd && a.odd
 	if !a.pinned {
 		t.pinnedSince = time.Time{}
+		if !a.cap.ReachedBy(t.counter.Value) {
+			t.filled = budget.Cap{}
+		}
 	}
 }
 
 // decideLock opens, keeps, drops or confirms the suspicion of a false lock or bypass after a reading.
 func (j *Judge) decideLock(t *Track, a assessment, at time.Time) {
-	if a.pinned && t.pinnedSince.IsZero() {
-		t.pinnedSince = at
+	if a.pinned {
+		t.filled = a.cap
+		if t.pinnedSince.IsZero() {
+			t.pinnedSince = at
+		}
 	}
 	if t.lock == budget.NotJudged {
 		j.suspect(t, a, at)

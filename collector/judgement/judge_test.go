@@ -306,6 +306,38 @@ func TestPinnedAtCap(t *testing.T) {
 	s.pair(1215, 4, 10.5).verdict(budget.FalselyLocked).episodes(1, 0)
 }
 
+// The request that had reserved what was left cost more: what is above the cap then was spent, and what else is ahead of the row
+// is on its way to it.
+func TestOverfilledByTheRequestThatWasShrunk(t *testing.T) {
+	filled := func() *story {
+		s := tell(t, "1.84.0").pair(0, 3, 3).cold(15).pair(30, 3, 10).pair(46, 3.2, 10).pair(60, 3.5, 10)
+		return s.pair(75, 3.5, 10.4).verdict(budget.FalselyLocked).episodes(0, 0)
+	}
+	cause := func(s *story, want budget.Cause) {
+		t.Helper()
+		if e := s.track.Entity(); e.Cause != want {
+			t.Errorf("cause %q, want %q: %+v", e.Cause, want, *e)
+		}
+	}
+	s := filled()
+	cause(s, budget.PinnedAtCap)
+	s.pair(90, 3.6, 10.4).episodes(0, 0)
+	s.pair(105, 3.6, 11).episodes(1, 0) // by more than was spent
+
+	s = filled()
+	for sec := 90.0; sec <= 120; sec += 15 {
+		s.pair(sec, 3.5, 10.4).episodes(0, 0)
+	}
+	s.pair(135, 3.5, 10.4).verdict(budget.FalselyLocked).episodes(1, 0) // the row has stood still for longer than spend takes
+
+	s = filled()
+	s.base.MaxBudget = budget.Some(9.9)
+	s.pair(90, 3.6, 10.4).episodes(1, 0) // that the counter was at the old cap says nothing of the new one
+
+	s = filled().pair(90, 3.6, 9).verdict(budget.OK)
+	s.pair(105, 3.6, 10.4).pair(121, 3.6, 10.4).pair(137, 3.6, 10.4).episodes(1, 0) // nor was it there just before
+}
+
 func TestACounterLeftAtTheCapByAResetIsALockAtOnce(t *testing.T) {
 	s := tell(t, "1.84.0").pair(0, 10, 10).pair(15, 10, 10)
 	s.pair(30, 0, 10).suspected(budget.FalselyLocked).pair(46, 0, 10).verdict(budget.FalselyLocked).episodes(1, 0)

@@ -195,6 +195,18 @@ func (m *motion) unwritten(now time.Time, atMost time.Duration) float64 {
 	return sum
 }
 
+// written is by how much the row rose in the burn window up to its last rise, in USD; 0 if it has stood still for longer
+// than a time.
+func (m *motion) written(now time.Time, within time.Duration) float64 {
+	sum := 0.0
+	if now.Sub(m.rowStoodUntil) <= within {
+		for _, r := range m.row {
+			sum += r.usd
+		}
+	}
+	return sum
+}
+
 // lifted is by how much the counter rose or came back above the row in the given time (USD), whether or not the row
 // moved meanwhile: with several workers each brings its own part to the row.
 func (m *motion) lifted(now time.Time, within time.Duration) float64 {

@@ -33,6 +33,7 @@ type Track struct {
 	lockCounts   bool           // the lock was counted as an episode
 	countedUntil time.Time
 	pinnedSince  time.Time
+	filled       budget.Cap // at which the counter stood, and below which it was not since; zero if there is none
 	lockedLast   time.Time
 	bypassedLast time.Time
 

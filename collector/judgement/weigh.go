@@ -20,7 +20,7 @@ type assessment struct {
 	agrees   bool // counter and row are within the tolerance of each other, as far as there is a counter
 	close    bool // the two readings lie close enough for a verdict
 	negative bool // the counter or the row is
-	pinned   bool // the counter stands at the cap, the row below it
+	pinned   bool // the counter stands at the cap, or above it by what a shrunk reservation fell short, the row below it
 	odd      bool // no time could make it right: negative, or immortal
 	doubtful bool // the verdict depends on whether a temporary increase is in force, which cannot be seen
 
@@ -106,7 +106,7 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 	if a.cap.State != budget.CapKnown || a.cap.BlocksByIntent() {
 		return a
 	}
-	a.pinned = c.State == budget.CounterPresent && a.cap.Pins(c.Value) && a.cap.Above(reported)
+	a.pinned = c.State == budget.CounterPresent && (a.cap.Pins(c.Value) || j.overfilled(t, a.cap, now)) && a.cap.Above(reported)
 	a.locked, a.bypassed = locks(a.cap, reported), bypasses(a.cap, reported)
 	a.apparent = a.cap.ReachedBy(enforced) && a.cap.Above(reported) && enforced-reported > tolerance
 	for _, cap := range []budget.Cap{a.cap.AtLow(), a.cap.AtHigh()} {
@@ -120,4 +120,11 @@ func (j *Judge) weigh(t *Track, now time.Time) assessment {
 		a.suspect = budget.Bypassed
 	}
 	return a
+}
+
+// overfilled says that a counter is above the cap at which it stood before, by no more than the row rose lately: the request
+// whose reservation was shrunk to what was left cost more.
+func (j *Judge) overfilled(t *Track, cap budget.Cap, now time.Time) bool {
+	return t.filled == cap && cap.ReachedBy(t.counter.Value) && t.motion != nil &&
+		t.counter.Value-cap.High <= t.motion.written(now, j.unwrittenFor())
 }
