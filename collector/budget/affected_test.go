@@ -12,6 +12,10 @@ func TestAffected(t *testing.T) {
 		{"1.84.0", ReseedMultiple, yes},
 		{"v1.84.0-stable", ReseedMultiple, yes},
 		{"1.84.1", ReseedMultiple, no},
+		{"1.84.1rc1", ReseedMultiple, unknown}, // before the mend, or with it
+		{"1.84.1-nightly", ReseedMultiple, unknown},
+		{"1.86.3.dev2", ReseedMultiple, unknown},
+		{"1.109.1.post1", ReseedMultiple, unknown}, // newer than what was read
 		{"1.84.5", ReseedMultiple, no},
 		{"1.84.11", ReseedMultiple, unknown}, // 1.84.10 is mended, 1.85.0 is not
 		{"1.85.0", ReseedMultiple, yes},

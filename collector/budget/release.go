@@ -113,8 +113,8 @@ func mendedAfter(v version, cause int) bool {
 	})
 }
 
-// CompareVersions orders two versions as LiteLLM reports them by their three numbers: -1, 0 or 1. One that
-// cannot be read comes after every one that can.
+// CompareVersions orders two versions as LiteLLM reports them: -1, 0 or 1. A candidate comes before its release, a
+// post-release after it; a version that cannot be read comes after every one that can.
 func CompareVersions(a, b string) int {
 	va, okA := parseVersion(a)
 	vb, okB := parseVersion(b)
@@ -138,23 +138,31 @@ func (r Release) AtLeast(version string) bool {
 // OlderThan says that the release is known to be older than a version; one that cannot be read is not known to be.
 func (r Release) OlderThan(version string) bool { return CompareVersions(r.Version, version) < 0 }
 
-var versionPattern = regexp.MustCompile(`^v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:$|[^\d])`)
+var versionPattern = regexp.MustCompile(`^v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:$|[-._]?(?:(a|b|rc|alpha|beta|pre|dev|nightly)|(post|patch))(?:$|[^a-z])|[^\d])`)
 
-// version is major, minor and patch. Releases of one major and minor are a line.
-type version [3]int
+// version is major, minor and patch, and -1 for what came before that release, 1 for what came after it, else 0.
+// Releases of one major and minor are a line.
+type version [4]int
 
 func (v version) compare(o version) int { return slices.Compare(v[:], o[:]) }
 
 func (v version) sameLine(o version) bool { return v[0] == o[0] && v[1] == o[1] }
 
-// parseVersion reads the three numbers; what follows them ("-stable", "rc1", ".post1") does not count.
+// parseVersion reads the three numbers, and whether what follows them makes it another release ("rc1", ".dev3", ".post1")
+// or not ("-stable").
 func parseVersion(s string) (v version, ok bool) {
 	m := versionPattern.FindStringSubmatch(s)
 	if m == nil {
 		return v, false
 	}
-	for i := range v {
+	for i := range 3 {
 		v[i], _ = strconv.Atoi(m[i+1]) // at most six digits
+	}
+	switch {
+	case m[4] != "":
+		v[3] = -1
+	case m[5] != "":
+		v[3] = 1
 	}
 	return v, true
 }

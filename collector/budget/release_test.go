@@ -14,7 +14,7 @@ func TestReleaseOf(t *testing.T) {
 		{"1.84.0-stable", Rules{Counters: true}, false},
 		{"v1.88.0", Rules{Counters: true}, false},
 		{"1.89.4", Rules{Counters: true}, false},
-		{"1.90.0rc1", Rules{Counters: true, RaisesStaleLow: true}, false},
+		{"1.90.0rc1", Rules{Counters: true}, false}, // not yet it
 		{"1.93.0", Rules{Counters: true, RaisesStaleLow: true}, false},
 		{"1.94.2", Rules{Counters: true, RaisesStaleLow: true}, false},
 		{"1.94.3", Rules{Counters: true, RaisesStaleLow: true, NaiveExpiryIsUTC: true}, false},
@@ -46,6 +46,13 @@ func TestCompareVersions(t *testing.T) {
 		{"1.9.0", "1.84.0", -1},
 		{"1.109.1", "1.84.10", 1},
 		{"1.84.2", "1.84.10", -1},
+		{"1.84.1rc1", "1.84.1", -1},
+		{"1.84.1-nightly", "1.84.1", -1},
+		{"1.84.1.dev3", "1.84.0", 1},
+		{"1.84.1.post1", "1.84.1", 1},
+		{"1.84.1.post1", "1.84.2", -1},
+		{"v1.84.1-stable", "1.84.1", 0},
+		{"1.84.1-debug", "1.84.1", 0}, // of the same, for another use
 		{"1.84.0", "unreadable", -1},
 		{"", "1.84.0", 1},
 	} {
