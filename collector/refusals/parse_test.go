@@ -241,6 +241,19 @@ func TestOtherFailuresAreNoRefusals(t *testing.T) {
 	}
 }
 
+// Clients choose the ids of end users and tags.
+func TestARawKeyInAnIDIsNotKept(t *testing.T) {
+	for _, named := range []string{"sk-very-secret", "Bearer sk-very-secret", "the key:sk-very-secret", "sk-"} {
+		r, ok := Parse(Failure{APIKey: hash, Class: byBudget, Message: "Budget has been exceeded! Team=" + named + " Current cost: 2.0, Max budget: 1.0"})
+		if !ok || r.Scope != budget.Team || r.ID != "" {
+			t.Errorf("%q: %+v, %v", named, r, ok)
+		}
+	}
+	if r, _ := Parse(Failure{Class: byBudget, Message: "Budget has been exceeded! Team=task-force Current cost: 2.0, Max budget: 1.0"}); r.ID != "task-force" {
+		t.Errorf("an id that holds the letters of one: %+v", r)
+	}
+}
+
 func TestAWindowMayBeNamedLikeAnID(t *testing.T) {
 	r, ok := Parse(Failure{Class: byBudget, Message: "Budget has been exceeded! Team=growth:30d Current cost: 2.0, Max budget: 1.0"})
 	if !ok || r.ID != "growth:30d" || !r.Own {
