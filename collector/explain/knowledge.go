@@ -144,7 +144,7 @@ var known = map[budget.Cause]knowledge{
 		text:     negative,
 		releases: "the counter: 1.84.0 to 1.101.6; the row: 1.103.11 to 1.108.5, and 1.109.1",
 		issues:   []int{30330},
-		remedies: []remedy{setSpend, deleteCounter, upgrade("1.102.4", "the counter does not go below 0 (the row can: avoid 1.103.11 to 1.108.5 and 1.109.1)")},
+		remedies: []remedy{setSpend, deleteCounter, upgrade("1.102.4", "the counter does not go below 0 (the row can: avoid 1.103.11 to 1.108.5 and 1.109.1)"), guardedRow},
 	},
 	budget.Unexplained: {
 		text:     said("No known failure mode explains it by what was seen so far."),

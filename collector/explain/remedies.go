@@ -331,6 +331,13 @@ func upgrade(to, better string) remedy {
 	}
 }
 
+// guardedRow is the upgrade of the releases in which a row can go below 0: not to the newest that was read, which is one.
+func guardedRow(s subject, b *Budget) (Remedy, bool) {
+	r, _ := upgrade("1.108.6", "in that line the row does not go below 0; in 1.109.1 it does")(s, b)
+	release := s.release()
+	return r, release.AtLeast("1.103.11") && (release.OlderThan("1.108.6") || release.AtLeast("1.109.0") && release.OlderThan("1.109.2"))
+}
+
 func record(s subject, _ *Budget) (Remedy, bool) {
 	return Remedy{
 		Title:    "Record it, so that somebody can tell",

@@ -213,6 +213,22 @@ func TestAnUpgradeThatChangesTheStatusSaysSo(t *testing.T) {
 	}
 }
 
+// TestARowBelowZeroIsNotUpgradedToOneThatIsNot offers the line in which rows are guarded, where it is not in use.
+func TestARowBelowZeroIsNotUpgradedToOneThatIsNot(t *testing.T) {
+	for release, want := range map[string]bool{
+		"1.101.6": false, "1.102.4": false, "1.103.11": true, "1.108.5": true, "1.108.6": false, "1.108.11": false, "1.109.1": true, "1.110.0": false, "": false,
+	} {
+		e := accused(entity(budget.Key, hash, "", capOf(10), -1, -1), budget.Diverging, budget.Negative, 1)
+		offered := false
+		for _, r := range Explain(Input{Snapshot: snapshot(release), Deployment: deployment, Asked: Entity{Entity: e}}).Budgets[0].Remedies {
+			offered = offered || strings.HasPrefix(r.Changes, "From 1.108.6 on in that line the row")
+		}
+		if offered != want {
+			t.Errorf("%q: offered %v", release, offered)
+		}
+	}
+}
+
 // TestALockIsOpenedFirst has what lets people work at once be told first, whatever locks them out.
 func TestALockIsOpenedFirst(t *testing.T) {
 	for _, c := range budget.Causes {
