@@ -43,6 +43,7 @@ var recognisers = []func(Facts) (finding, bool){
 	afterEdit,
 	pinned,
 	reseeded,
+	nearlyPinned,
 	climbing,
 	low,
 }
@@ -117,6 +118,9 @@ func afterReset(f Facts) (finding, bool) {
 	if d < r.reported-f.slack(r.reported) || d > most+f.slack(most) {
 		return finding{}, false
 	}
+	if e := f.History.edit; e.at == r.at && math.Abs(d+e.usd) < math.Abs(d-r.reported) {
+		return finding{}, false
+	}
 	found := finding{budget.StaleAfterReset, 0.95, []budget.Evidence{
 		{Name: "reported_before_reset_usd", Value: r.reported}, f.since("seconds_since_reset", r.at),
 	}}
@@ -133,7 +137,7 @@ func afterEdit(f Facts) (finding, bool) {
 		return finding{}, false
 	}
 	e := f.History.edit
-	if math.Abs(f.divergence()+e.usd) > f.slack(e.usd) {
+	if math.Abs(f.divergence()+e.usd) > f.slack(e.usd)+min(2*e.usual, math.Abs(e.usd)/4) {
 		return finding{}, false
 	}
 	return finding{budget.ManualSpendEdit, 0.9, []budget.Evidence{
@@ -150,6 +154,15 @@ const (
 
 // pinned: the last reservation was shrunk to what was left, so that the counter stands at the cap.
 func pinned(f Facts) (finding, bool) {
+	if math.Abs(f.Counter.Value-f.Cap.High) > budget.Noise(f.Cap.High) {
+		return finding{}, false
+	}
+	return nearlyPinned(f)
+}
+
+// nearlyPinned: others were settled beside that reservation, so that the counter stands near to the cap. What is no sum of
+// money but for a shrunk reservation, as the cap to the cent is, can be several copies of the row by chance: ask for those first.
+func nearlyPinned(f Facts) (finding, bool) {
 	if !f.PinnedFor.Known {
 		return finding{}, false
 	}

@@ -104,6 +104,8 @@ func TestClassify(t *testing.T) {
 		// Edits.
 		"an edit downwards by more than half": {tell("1.84.0", 9, 9).reported(15, 1).counts(16, 9).counts(60, 9), budget.ManualSpendEdit},
 		"an edit downwards to a third":        {tell("1.84.0", 9, 9).reported(15, 3).counts(16, 9).counts(60, 9), budget.ManualSpendEdit}, // and no three copies
+		"an edit downwards to a tenth":        {tell("1.84.0", 9, 9.1).reported(15, 1).counts(16, 9.1).counts(60, 9.1), budget.ManualSpendEdit},
+		"a reset, and a tenth spent again":    {tell("1.84.0", 9, 9.1).reported(15, 1).counts(16, 10).counts(60, 10), budget.StaleAfterReset},
 		"an edit upwards":                     {tell("1.84.0", 9, 9).reported(15, 40).counts(16, 9).counts(60, 9), budget.ManualSpendEdit},
 		"an edit, and spending goes on":       {tell("1.84.0", 9, 9).reported(15, 1).counts(16, 9.2).reported(30, 1.2).counts(31, 9.4).reported(45, 1.4).counts(46, 9.4), budget.ManualSpendEdit},
 		"an edit upwards under traffic":       {tell("1.84.0", 9, 9).counts(15, 9.2).reported(16, 9.2).counts(30, 9.4).reported(31, 40.4).counts(45, 9.4), budget.ManualSpendEdit},
@@ -136,6 +138,21 @@ func TestClassify(t *testing.T) {
 		"onset unseen, the divergence grows":             {tell("1.84.0", 10, 30).reported(15, 11).counts(16, 34).reported(30, 12).counts(31, 38), budget.Unexplained},
 
 		// At the cap.
+		"copies next to it": {func() *story {
+			s := tell("1.84.0", 50.05, 50.05).cold(15).counts(30, 100.1).counts(45, 100.1)
+			s.pinned = budget.Some(15 * time.Second)
+			return s
+		}(), budget.ReseedMultiple},
+		"copies at it to the cent": {func() *story {
+			s := tell("1.84.0", 50, 50).cold(15).counts(30, 100).counts(45, 100)
+			s.pinned = budget.Some(15 * time.Second)
+			return s
+		}(), budget.PinnedAtCap},
+		"nearly at it, and no copies": {func() *story {
+			s := tell("1.84.0", 60, 60).cold(15).counts(30, 100.1).counts(45, 100.1)
+			s.pinned = budget.Some(15 * time.Second)
+			return s
+		}(), budget.PinnedAtCap},
 		"pinned for a minute": {func() *story {
 			s := tell("1.84.0", 60, 60).cold(15).counts(30, 100)
 			s.pinned = budget.Some(time.Minute)
@@ -428,5 +445,23 @@ func TestSamples(t *testing.T) {
 	}
 	if s.history.Idle(s.now.Add(keptFor)) || !s.history.Idle(s.now.Add(keptFor+1)) {
 		t.Error("a history is of use for ten minutes after the last movement")
+	}
+}
+
+// TestAFloodThatBeginsIsNoCertainLeak: both climb alike until requests of the flood are answered.
+func TestAFloodThatBeginsIsNoCertainLeak(t *testing.T) {
+	s := tell("1.84.0", 3, 3)
+	sure := func(until float64) float64 {
+		for sec := s.now.Sub(at(0)).Seconds() + 15; sec <= until; sec += 15 {
+			s.counts(sec, 3+sec/15)
+		}
+		c, confidence, _ := Classify(s.facts())
+		if c != budget.ReservationLeak {
+			t.Fatal(c)
+		}
+		return confidence
+	}
+	if early, late := sure(120), sure(360); early != 0.6 || late != 0.9 {
+		t.Errorf("%v after two minutes, %v after six", early, late)
 	}
 }

@@ -10,6 +10,8 @@ import (
 const (
 	// nearZero is the fraction of what it was to which a row falls at a reset: what was spent since is in it already.
 	nearZero = 0.05
+	// farDown is the fraction to which it can fall at one where much was spent since: an edit can be as large.
+	farDown = 0.5
 	// cent is the least amount of USD that a landmark is made of.
 	cent = 0.01
 	// nearlyAll is the part of what a counter fell by that the row must show for that to have been spend.
@@ -38,6 +40,7 @@ type step struct {
 	at       instant
 	usd      float64 // by how much
 	reported float64 // as known then
+	usual    float64 // USD, the largest rise of either side before
 }
 
 // seed is a counter that came back.
@@ -84,9 +87,12 @@ func (h *History) Row(before, now *budget.Row, resetBefore, resetNow budget.Opti
 	case was > cent && (dateMoved || is <= nearZero*was):
 		h.reset = reset{instantOf(now.ReadAt), was, value(c), h.lowestSince(before.ReadAt, c)}
 	case is < was-cent:
-		h.edit = step{instantOf(now.ReadAt), is - was, was}
-	case is > was+cent && h.unheardOf(is-was) && value(c) < is-cent && !h.lost(is, value(c), now.ReadAt):
-		h.edit = step{instantOf(now.ReadAt), is - was, was}
+		h.edit = step{instantOf(now.ReadAt), is - was, was, h.usualRise()}
+		if is <= farDown*was { // which of the two it is shows by what the counter is ahead of it
+			h.reset = reset{instantOf(now.ReadAt), was, value(c), h.lowestSince(before.ReadAt, c)}
+		}
+	case is > was+cent && is-was > farAbove*h.usualRise() && value(c) < is-cent && !h.lost(is, value(c), now.ReadAt):
+		h.edit = step{instantOf(now.ReadAt), is - was, was, h.usualRise()}
 	}
 }
 
@@ -126,7 +132,7 @@ func (h *History) Counter(before, now budget.Counter, row *budget.Row) (fellAt t
 			h.calm.rises++
 		}
 		if is-was > max(cent, 0.9*reported) {
-			h.jump = step{instantOf(now.ReadAt), is - was, reported}
+			h.jump = step{at: instantOf(now.ReadAt), usd: is - was, reported: reported}
 			if before.ReadAt.Sub(h.seed.at.time()) < together { // a reading came between the copies of a seed
 				h.seed.usd = is
 			}
@@ -183,8 +189,8 @@ func (h *History) lowestSince(t time.Time, c budget.Counter) float64 {
 	return lowest
 }
 
-// unheardOf says that a rise of the row is far above those that the samples show.
-func (h *History) unheardOf(rise float64) bool {
+// usualRise is the largest rise of either side that the samples show, in USD.
+func (h *History) usualRise() float64 {
 	usual := 0.0
 	recent := h.recent()
 	for i := 1; i < len(recent); i++ {
@@ -196,7 +202,7 @@ func (h *History) unheardOf(rise float64) bool {
 			usual = d
 		}
 	}
-	return rise > farAbove*usual
+	return usual
 }
 
 // ranOut says that the counter's life can have ended between two readings.

@@ -15,6 +15,8 @@ const (
 	leakTimes, doubleTimes = 2, 1.5
 	// leastSteps is the least that a climb must be as a multiple of its largest step: less is a single jump.
 	leastSteps = 1.5
+	// floodFor is for how long a flood of requests that begins can climb as reservations do that are never given back.
+	floodFor = 5 * time.Minute
 )
 
 // climbing: the counter rises by more than is spent. Reservations that are never settled make it climb in steps that
@@ -55,7 +57,11 @@ func (f Facts) climbed(c climb) (finding, bool) {
 	capped := f.Cap.State != budget.CapUnlimited // requests reserve where there is a cap only
 	switch {
 	case capped && f.can(budget.ReservationLeak) && steps >= 2 && climbed >= leakTimes*spent:
-		return finding{budget.ReservationLeak, min(0.5+0.1*float64(steps), 0.9), evidence}, true
+		confidence := min(0.5+0.1*float64(steps), 0.9)
+		if f.Now.Sub(c.since.time()) < floodFor {
+			confidence = 0.6
+		}
+		return finding{budget.ReservationLeak, confidence, evidence}, true
 	case f.can(budget.DoubleApply) && steps >= 3 && spent > cent && climbed <= doubleTimes*spent:
 		return finding{budget.DoubleApply, 0.6, evidence}, true
 	}
