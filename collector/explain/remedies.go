@@ -168,7 +168,7 @@ func deleteCounter(s subject, b *Budget) (Remedy, bool) {
 		s.stop(&r, b, " for 60 s"+why+"then "+one+".")
 	}
 	s.forget(&r)
-	if !version.OlderThan("1.84.0") {
+	if !version.OlderThan("1.84.0") && s.Entity.Entity.Cap.State != budget.CapUnlimited { // where nothing is reserved without a cap
 		text := "Requests in flight settle their reservations against the new counter, which can leave it too low by as much"
 		if !version.OlderThan("1.90.0") {
 			text += "; the next request raises it again"

@@ -213,6 +213,20 @@ func TestAnUpgradeThatChangesTheStatusSaysSo(t *testing.T) {
 	}
 }
 
+// TestNothingIsReservedWithoutACap warns of requests in flight only where they have reserved something.
+func TestNothingIsReservedWithoutACap(t *testing.T) {
+	for limit, want := range map[budget.Cap]bool{capOf(10): true, {State: budget.CapUnlimited}: false} {
+		e := accused(entity(budget.Key, hash, "", limit, 3, 7), budget.Diverging, budget.DoubleApply, 0.6)
+		warned := false
+		for _, r := range Explain(Input{Snapshot: snapshot("1.101.6"), Deployment: deployment, Asked: Entity{Entity: e}}).Budgets[0].Remedies {
+			warned = warned || strings.Contains(strings.Join(r.SideEffects, " "), "Requests in flight settle their reservations")
+		}
+		if warned != want {
+			t.Errorf("%v: warned %v", limit, warned)
+		}
+	}
+}
+
 // TestARowBelowZeroIsNotUpgradedToOneThatIsNot offers the line in which rows are guarded, where it is not in use.
 func TestARowBelowZeroIsNotUpgradedToOneThatIsNot(t *testing.T) {
 	for release, want := range map[string]bool{
