@@ -183,14 +183,22 @@ func writeTable(w io.Writer, c checked, of standings) error {
 		return err
 	}
 	if len(shown) > 0 {
-		worst := shown[0].Names.Alias
-		if worst == "" || explain.Clean(worst) != worst {
-			worst = shown[0].ID.Value
-		}
-		fmt.Fprintf(w, "\nAll amounts are US dollars. Why, and what mends it: %s explain %s\n\n", name, explain.Quote(worst))
+		fmt.Fprintf(w, "\nAll amounts are US dollars. Why, and what mends it: %s\n\n", explain.Command(nameOf(shown[0], c.Snapshot), ""))
 	}
 	_, err := io.WriteString(w, c.closing(len(accused), of))
 	return err
+}
+
+// nameOf is the alias by which explain finds an entity, or its id where the alias is not its own, or is none that can be typed.
+func nameOf(e *budget.Entity, s *budget.Snapshot) string {
+	alias := e.Names.Alias
+	if alias == "" || explain.Clean(alias) != alias || isCredential(alias) {
+		return e.ID.Value
+	}
+	if found, _ := find(s, alias); len(found) != 1 {
+		return e.ID.Value
+	}
+	return alias
 }
 
 // closing sums up a check.
@@ -339,7 +347,9 @@ func entityOf(e *budget.Entity) entityJSON {
 
 func fleetsOf(s *budget.Snapshot) fleetsJSON {
 	shown := fleetsJSON{Scopes: map[budget.Scope]fleetJSON{}, Causes: map[budget.FleetCause]*bool{}}
+	counted := false // a check is too short to tell by anything else that a cause of the fleet does not hold
 	for scope, f := range s.Fleets {
+		counted = counted || f.CountersPresent.Value > 0
 		shown.Scopes[scope] = fleetJSON{
 			Entities: f.Entities, CapUnknown: f.CapUnknown,
 			FalselyLocked: optional(f.FalselyLocked), Bypassed: optional(f.Bypassed), Diverging: f.Diverging,
@@ -348,7 +358,7 @@ func fleetsOf(s *budget.Snapshot) fleetsJSON {
 	}
 	for _, c := range budget.FleetCauses {
 		shown.Causes[c] = nil
-		if holds, judged := s.FleetCauses[c]; judged {
+		if holds, judged := s.FleetCauses[c]; judged && (holds || c == budget.NoSharedCounters && counted) {
 			shown.Causes[c] = &holds
 		}
 	}

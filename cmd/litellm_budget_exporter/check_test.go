@@ -11,8 +11,30 @@ import (
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
+	"litellm_budget_exporter/collector/explain"
 	"litellm_budget_exporter/collector/poller"
 )
+
+// TestTheNameThatIsGivenIsUnderstood has explain find whom check names: by an alias that can be typed and is one entity's, else
+// by the id.
+func TestTheNameThatIsGivenIsUnderstood(t *testing.T) {
+	entity := func(id, alias string) *budget.Entity {
+		return &budget.Entity{ID: budget.ID{Scope: budget.Key, Value: id}, Names: budget.Names{Alias: alias}}
+	}
+	s := &budget.Snapshot{Entities: map[budget.Scope][]*budget.Entity{budget.Key: {
+		entity("1", "prod"), entity("2", "dup"), entity("3", "dup"), entity("4", "sk-prod"), entity("5", "a\nb"), entity("6", ""), entity("7", "-n"),
+	}}}
+	for id, want := range map[string]string{"1": "prod", "2": "2", "3": "3", "4": "4", "5": "5", "6": "6", "7": "-n"} {
+		for _, e := range s.Entities[budget.Key] {
+			if e.ID.Value == id && nameOf(e, s) != want {
+				t.Errorf("%q is named %q, want %q", e.Names.Alias, nameOf(e, s), want)
+			}
+		}
+	}
+	if got := explain.Command("-n", ""); got != "litellm_budget_exporter explain -- -n" {
+		t.Error(got)
+	}
+}
 
 func TestCheckOutput(t *testing.T) {
 	quiet := incidents()

@@ -150,7 +150,11 @@ func (p *program) explainOne(ctx context.Context, o explainOptions) error {
 	if recorded == nil {
 		return errors.Join(err, os.Remove(o.record)) // it is empty, and would be in the way of the next attempt
 	}
-	return errors.Join(err, casebook.Write(file, recorded.Case()), file.Close())
+	written := errors.Join(casebook.Write(file, recorded.Case()), file.Close())
+	if written != nil { // what is there is no case
+		written = errors.Join(written, os.Remove(o.record))
+	}
+	return errors.Join(err, written)
 }
 
 // tell explains one entity, follows it if it is to, and returns what it saw: nil where there was nothing to see.
@@ -168,7 +172,7 @@ func (p *program) tell(ctx context.Context, o explainOptions) (*casebook.Recorde
 		return nil, err
 	}
 	if o.output == "text" && o.exporter == "" && !o.watch && doubtful(x) {
-		fmt.Fprintf(p.stdout, "\nThis was one look. An exporter that was running remembers how it began: %s explain %s --exporter URL\n", name, explain.Quote(o.name))
+		fmt.Fprintf(p.stdout, "\nThis was one look. An exporter that was running remembers how it began: %s\n", explain.Command(o.name, "--exporter URL"))
 	}
 	recorder := &casebook.Recorder{}
 	recorder.Take(x)
@@ -352,6 +356,9 @@ func (p *program) follow(ctx context.Context, o explainOptions, source explanati
 		fmt.Fprintf(p.stdout, "\nFollowing it until nothing is wrong with it any more; Ctrl-C ends that.\n")
 	}
 	said := ""
+	if o.output == "json" { // of which the first is written already
+		said = watchLine(x)
+	}
 	for !x.Healed() {
 		next, err := source.next(ctx)
 		if ctx.Err() != nil {

@@ -90,16 +90,19 @@ func (r *remote) ask(ctx context.Context) (*explain.Explanation, error) {
 	if err != nil {
 		err = withoutURLs(err)
 		if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
-			err = fmt.Errorf("%w; its CA goes into tls_config.ca_file of a file for --http.config.file", err)
+			return nil, fmt.Errorf("asking the exporter: %w; its CA goes into tls_config.ca_file of a file for --http.config.file", err)
 		}
-		return nil, fmt.Errorf("asking the exporter: %w", err)
+		return nil, &unavailable{fmt.Errorf("asking the exporter: %w", err)}
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, longestAnswer))
 	if err != nil {
 		return nil, fmt.Errorf("asking the exporter: %w", err)
 	}
-	if resp.StatusCode != http.StatusOK {
+	switch {
+	case resp.StatusCode >= http.StatusInternalServerError:
+		return nil, &unavailable{refusedBy(resp, body)}
+	case resp.StatusCode != http.StatusOK:
 		return nil, refusedBy(resp, body)
 	}
 	var x explain.Explanation
@@ -138,13 +141,24 @@ func refusedBy(resp *http.Response, body []byte) error {
 	return fmt.Errorf("the exporter answers %s: is the URL that of a litellm_budget_exporter, and does that one explain?", resp.Status)
 }
 
+// unavailable is the error of an exporter that may answer again: it is restarted, or has read nothing yet.
+type unavailable struct{ error }
+
+// next asks again. An exporter that does not answer is asked for as long as a source that fails is waited for.
 func (r *remote) next(ctx context.Context) (*explain.Explanation, error) {
-	timer := time.NewTimer(askAgain)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return nil, errInterrupted
-	case <-timer.C:
-		return r.ask(ctx)
+	defer r.progress.clear()
+	ticker := time.NewTicker(askAgain)
+	defer ticker.Stop()
+	for began := time.Now(); ; {
+		select {
+		case <-ctx.Done():
+			return nil, errInterrupted
+		case <-ticker.C:
+		}
+		x, err := r.ask(ctx)
+		if _, later := errors.AsType[*unavailable](err); !later || time.Since(began) > sourceGraceTime {
+			return x, err
+		}
+		r.progress.say("the exporter does not answer")
 	}
 }

@@ -108,8 +108,8 @@ func TestExplainAsksNoExporter(t *testing.T) {
 	}
 }
 
-// TestWatchOutlastsASuspicion has an exporter suspect a lock for as long as it is asked: it is no time to say that nothing
-// is wrong.
+// TestWatchOutlastsASuspicion has an exporter suspect a lock for as long as it is asked, and be restarted meanwhile: it is no
+// time to say that nothing is wrong.
 func TestWatchOutlastsASuspicion(t *testing.T) {
 	d := deploy(t, "")
 	content, err := os.ReadFile("testdata/explain/suspected.json")
@@ -126,6 +126,9 @@ func TestWatchOutlastsASuspicion(t *testing.T) {
 		case 1: // what comes up after that is no reason to wait
 			x.Budgets[0].Suspected.Since = x.At.Add(time.Second)
 		case 2:
+			http.Error(w, "restarting", http.StatusServiceUnavailable)
+			return
+		case 3:
 			x.Budgets[0].Suspected, x.Budgets[0].Text, x.Summary = nil, "All is well.", "All is well."
 		default:
 			t.Error("it is asked again although all is well")
@@ -141,6 +144,28 @@ func TestWatchOutlastsASuspicion(t *testing.T) {
 	}
 }
 
+// TestWatchWritesAnExplanationForEveryChange has a program get no object twice that says the same.
+func TestWatchWritesAnExplanationForEveryChange(t *testing.T) {
+	d := deploy(t, "")
+	locked, err := os.ReadFile("testdata/explain/locked.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked > 2 {
+			http.Error(w, "gone", http.StatusGone)
+			return
+		}
+		_, _ = w.Write(locked)
+	}))
+	defer s.Close()
+	stdout, _ := d.execute(t, "", 2, "explain", "x", "--watch", "--output=json", "--exporter="+s.URL)
+	if n := strings.Count(stdout, `"summary":`); n != 1 || asked != 3 {
+		t.Errorf("%d objects after it was asked %d times:\n%s", n, asked, stdout)
+	}
+}
+
 // TestRecordingOutlivesTheExporter has the exporter go away while a key is followed: what was seen till then is kept.
 func TestRecordingOutlivesTheExporter(t *testing.T) {
 	d := deploy(t, "")
@@ -151,7 +176,7 @@ func TestRecordingOutlivesTheExporter(t *testing.T) {
 	asked := 0
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if asked++; asked > 1 {
-			http.Error(w, "gone", http.StatusBadGateway)
+			http.Error(w, "gone", http.StatusGone)
 			return
 		}
 		_, _ = w.Write(locked)
@@ -159,7 +184,7 @@ func TestRecordingOutlivesTheExporter(t *testing.T) {
 	defer s.Close()
 	file := filepath.Join(t.TempDir(), "case.yml")
 	_, stderr := d.execute(t, "", 2, "explain", "x", "--watch", "--exporter="+s.URL, "--record="+file)
-	if !strings.Contains(stderr, "502 Bad Gateway") {
+	if !strings.Contains(stderr, "410 Gone") {
 		t.Errorf("%s", stderr)
 	}
 	content, err := os.ReadFile(file)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -104,13 +105,14 @@ func (s subject) redis(name string, command ...string) []string {
 	return []string{strings.Join(append(words, command[1:]...), " ")}
 }
 
-// explainAgain is the command that explains an entity again, with flags; an id that looks like a flag is told from one.
-func explainAgain(id budget.ID, flags string) string {
-	words := []string{"litellm_budget_exporter explain", Quote(id.Value), flags}
-	if strings.HasPrefix(id.Value, "-") {
-		words = []string{"litellm_budget_exporter explain", flags, "--", Quote(id.Value)}
+// Command is the shell command that explains an entity by an id or alias, with flags ("" for none). A name that looks like
+// a flag is told from one.
+func Command(name, flags string) string {
+	words := []string{"litellm_budget_exporter explain", Quote(name), flags}
+	if strings.HasPrefix(name, "-") {
+		words = []string{"litellm_budget_exporter explain", flags, "--", Quote(name)}
 	}
-	return strings.Join(words, " ")
+	return strings.Join(slices.DeleteFunc(words, func(word string) bool { return word == "" }), " ")
 }
 
 // Quote is a word as a shell takes it.

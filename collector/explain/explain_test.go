@@ -463,6 +463,38 @@ func TestReleasesWithoutCountersHaveNone(t *testing.T) {
 	}
 }
 
+// TestOneColdCounterDoesNotTellThatItIsTheRightRedis says what else looks like a counter that is not there, where one entity is
+// all that was read.
+func TestOneColdCounterDoesNotTellThatItIsTheRightRedis(t *testing.T) {
+	const looksLike = "this is another Redis, database or namespace"
+	for name, c := range map[string]struct {
+		release string
+		fleet   map[budget.FleetCause]bool
+		want    bool
+	}{
+		"one":             {"1.84.0", nil, true},
+		"all":             {"1.84.0", map[budget.FleetCause]bool{budget.NoSharedCounters: false}, false},
+		"keeps none ever": {"1.82.6", nil, false},
+	} {
+		in := stories["cold-key"]()
+		in.Snapshot = snapshot(c.release)
+		in.Snapshot.FleetCauses = c.fleet
+		if normal := Explain(in).Budgets[0].Normal; len(normal) == 0 || strings.Contains(normal[0].Text, looksLike) != c.want {
+			t.Errorf("%s: %+v", name, normal)
+		}
+	}
+}
+
+// TestWhatIsSummarisedIsNotSaidTwice leaves what the summary says out of one budget, not out of another with the same words.
+func TestWhatIsSummarisedIsNotSaidTwice(t *testing.T) {
+	x := Explanation{Summary: "All is well.", Budgets: []*Budget{{Text: "Too high."}, {Text: "All is well."}, {Text: "All is well."}}}
+	for i, want := range []bool{false, true, false} {
+		if got := x.Summarised(x.Budgets[i]); got != want {
+			t.Errorf("budget %d: %v", i, got)
+		}
+	}
+}
+
 // trusting are the remedies that take the row for right.
 var trusting = []string{"Raise the cap until the counter is right", "Let the counter expire", "Delete the counter", "Give the counter an end of life"}
 

@@ -144,7 +144,7 @@ var known = map[budget.Cause]knowledge{
 		text:     negative,
 		releases: "the counter: 1.84.0 to 1.101.6; the row: 1.103.11 to 1.108.5, and 1.109.1",
 		issues:   []int{30330},
-		remedies: []remedy{setSpend, deleteCounter, upgrade("1.102.4", "the counter does not go below 0 (the row can: avoid 1.103.11 to 1.108.5 and 1.109.1)"), guardedRow},
+		remedies: []remedy{setSpend, deleteCounter, guardedCounter, guardedRow},
 	},
 	budget.Unexplained: {
 		text:     said("No known failure mode explains it by what was seen so far."),
@@ -165,7 +165,11 @@ func (s subject) cause() *Cause {
 		Name: e.Cause, Confidence: e.Confidence, Evidence: found,
 		Text: k.text(s, found), Releases: k.releases, Issues: append([]int{}, k.issues...),
 	}
-	if affected := budget.Affected(s.release().Version, e.Cause); affected.Known {
+	affected := budget.Affected(s.release().Version, e.Cause)
+	if e.Cause == budget.Negative && (e.Reported.Value < 0) != s.rowsFallBelowZero() { // it is the other side that suffers
+		affected = budget.Optional[bool]{}
+	}
+	if affected.Known {
 		c.Affected = &affected.Value
 	}
 	if e.Cause == budget.Unexplained {

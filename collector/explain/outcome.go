@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
@@ -309,9 +310,20 @@ func (s subject) normal() []Normal {
 		if state == cause.Cold && s.in.Snapshot.FleetCauses[budget.NoSharedCounters] {
 			continue // nobody's counter is there
 		}
-		found = append(found, Normal{state, state.Sentence()})
+		text := state.Sentence()
+		if state == cause.Cold && s.in.Snapshot.FleetCauses == nil && s.release().Rules.Counters {
+			text += " If it was used within that time, this is another Redis, database or namespace than LiteLLM's: one entity alone does not tell."
+		}
+		found = append(found, Normal{state, text})
 	}
 	return found
+}
+
+// Summarised says that the summary is what there is to say of a budget. Of others, of which the same could be said, it has
+// not been.
+func (x *Explanation) Summarised(b *Budget) bool {
+	first := slices.IndexFunc(x.Budgets, func(b *Budget) bool { return b.Text == x.Summary })
+	return first >= 0 && x.Budgets[first] == b
 }
 
 // summary says what matters most: what is wrong, else what is suspected, else what refuses, else that nothing does.

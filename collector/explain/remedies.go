@@ -131,6 +131,9 @@ func (s subject) forget(r *Remedy) {
 	}
 }
 
+// counterLife is for how long a counter lives by default after the last write, in seconds.
+const counterLife = 60
+
 func letExpire(s subject, b *Budget) (Remedy, bool) {
 	r := Remedy{
 		Title:    "Let the counter expire",
@@ -138,7 +141,11 @@ func letExpire(s subject, b *Budget) (Remedy, bool) {
 		Commands: s.redis(b.Counter.Name, "PTTL"),
 		Changes:  "The counter ends with its life, PTTL then says -2, and " + s.begun(b),
 	}
-	s.stop(&r, b, " for 60 s (or for default_redis_ttl, if it is set), so that nothing writes to the counter.")
+	life := "60 s (or for default_redis_ttl, if it is set)"
+	if ttl := b.Counter.TTL; ttl != nil && *ttl > counterLife {
+		life = length(*ttl) + ", which it has left to live"
+	}
+	s.stop(&r, b, " for "+life+", so that nothing writes to the counter.")
 	s.forget(&r)
 	if one := s.oneFirst(); one != "" {
 		r.First = append(r.First, "Then "+one+".")
@@ -157,7 +164,7 @@ func deleteCounter(s subject, b *Budget) (Remedy, bool) {
 		Commands: s.redis(b.Counter.Name, "DEL"),
 		Changes:  upper(s.begun(b)),
 	}
-	if b.Reported != nil && *b.Reported < 0 {
+	if rowBelowZero(b) {
 		r.First = append(r.First, "Put the row right: the counter begins from it.")
 	}
 	if one := s.oneFirst(); one != "" {
@@ -331,17 +338,30 @@ func upgrade(to, better string) remedy {
 	}
 }
 
+// guardedCounter is the upgrade of the releases in which a counter can go below 0.
+func guardedCounter(s subject, b *Budget) (Remedy, bool) {
+	r, older := upgrade("1.102.4", "the counter does not go below 0 (the row can: avoid 1.103.11 to 1.108.5 and 1.109.1)")(s, b)
+	return r, older && !rowBelowZero(b)
+}
+
+func rowBelowZero(b *Budget) bool { return b.Reported != nil && *b.Reported < 0 }
+
+// rowsFallBelowZero says that the release is one of those in which a row can.
+func (s subject) rowsFallBelowZero() bool {
+	release := s.release()
+	return release.AtLeast("1.103.11") && (release.OlderThan("1.108.6") || release.AtLeast("1.109.0") && release.OlderThan("1.109.2"))
+}
+
 // guardedRow is the upgrade of the releases in which a row can go below 0: not to the newest that was read, which is one.
 func guardedRow(s subject, b *Budget) (Remedy, bool) {
 	r, _ := upgrade("1.108.6", "in that line the row does not go below 0; in 1.109.1 it does")(s, b)
-	release := s.release()
-	return r, release.AtLeast("1.103.11") && (release.OlderThan("1.108.6") || release.AtLeast("1.109.0") && release.OlderThan("1.109.2"))
+	return r, rowBelowZero(b) && s.rowsFallBelowZero()
 }
 
 func record(s subject, _ *Budget) (Remedy, bool) {
 	return Remedy{
 		Title:    "Record it, so that somebody can tell",
-		Commands: []string{explainAgain(s.Entity.Entity.ID, "--watch --record case.yml")},
+		Commands: []string{Command(s.Entity.Entity.ID.Value, "--watch --record case.yml")},
 		Changes:  "Nothing: it reads until it is over and writes both numbers over time, without names, to case.yml.",
 	}, true
 }

@@ -213,6 +213,46 @@ func TestAnUpgradeThatChangesTheStatusSaysSo(t *testing.T) {
 	}
 }
 
+// TestACounterIsWaitedForAsLongAsItLives tells of the life that it is seen to have where that is longer than the default.
+func TestACounterIsWaitedForAsLongAsItLives(t *testing.T) {
+	for ttl, want := range map[time.Duration]string{
+		45 * time.Second: "for 60 s (or for default_redis_ttl", 10 * time.Minute: "for 10m, which it has left to live",
+	} {
+		e := locked()
+		e.Counter.TTL = ttl
+		told := ""
+		for _, r := range Explain(Input{Snapshot: snapshot("1.101.6"), Deployment: deployment, Asked: Entity{Entity: e}}).Budgets[0].Remedies {
+			if r.Title == "Let the counter expire" {
+				told = strings.Join(r.First, " ")
+			}
+		}
+		if !strings.Contains(told, want) {
+			t.Errorf("%s: %q", ttl, told)
+		}
+	}
+}
+
+// TestEachSideBelowZeroHasItsReleases tells by the side that is below 0 whether the release in use suffers from that.
+func TestEachSideBelowZeroHasItsReleases(t *testing.T) {
+	for _, c := range []struct {
+		release           string
+		reported, counter float64
+		suffers, upgrade  bool
+	}{
+		{"1.90.7", 3, -1, true, true},
+		{"1.90.7", -3, -3, false, false},
+		{"1.103.11", -3, -3, true, false},
+		{"1.103.11", 3, -1, false, false},
+	} {
+		e := accused(entity(budget.Key, hash, "", capOf(10), c.reported, c.counter), budget.Diverging, budget.Negative, 1)
+		b := Explain(Input{Snapshot: snapshot(c.release), Deployment: deployment, Asked: Entity{Entity: e}}).Budgets[0]
+		upgrade := slices.ContainsFunc(b.Remedies, func(r Remedy) bool { return strings.HasPrefix(r.Changes, "From 1.102.4 on the counter") })
+		if suffers := b.Cause.Affected != nil && *b.Cause.Affected; suffers != c.suffers || upgrade != c.upgrade {
+			t.Errorf("%+v: suffers %v, upgrade %v", c, suffers, upgrade)
+		}
+	}
+}
+
 // TestNothingIsReservedWithoutACap warns of requests in flight only where they have reserved something.
 func TestNothingIsReservedWithoutACap(t *testing.T) {
 	for limit, want := range map[budget.Cap]bool{capOf(10): true, {State: budget.CapUnlimited}: false} {

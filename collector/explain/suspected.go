@@ -74,7 +74,7 @@ func (s subject) suspectedText(b *Budget) string {
 func (s subject) suspectedRemedies(b *Budget) []Remedy {
 	wait := Remedy{
 		Title:    "Wait until it is settled",
-		Commands: []string{explainAgain(s.Entity.Entity.ID, "--watch")},
+		Commands: []string{Command(s.Entity.Entity.ID.Value, "--watch")},
 		Changes:  "Nothing. What mends it depends on whether, and why, it is so: " + b.Suspected.Settled() + ".",
 	}
 	found := []Remedy{wait.whole()}

@@ -176,7 +176,7 @@ func (b *Budget) LifeText() string {
 func (t *text) budget(x *Explanation, b *Budget) {
 	t.line("")
 	text := b.Text
-	if text == x.Summary {
+	if x.Summarised(b) {
 		text = "" // it stands above
 	}
 	t.paragraph("", upper(b.Title())+". "+text)

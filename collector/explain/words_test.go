@@ -1,10 +1,6 @@
 package explain
 
-import (
-	"testing"
-
-	"litellm_budget_exporter/collector/budget"
-)
+import "testing"
 
 func TestAmount(t *testing.T) {
 	for _, c := range []struct {
@@ -63,7 +59,7 @@ func TestExplainAgain(t *testing.T) {
 		"team-1":  "litellm_budget_exporter explain team-1 --watch",
 		"-team 1": "litellm_budget_exporter explain --watch -- '-team 1'",
 	} {
-		if got := explainAgain(budget.ID{Scope: budget.Team, Value: id}, "--watch"); got != want {
+		if got := Command(id, "--watch"); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
