@@ -131,7 +131,8 @@ func afterReset(f Facts) (finding, bool) {
 	return found, f.can(found.cause)
 }
 
-// afterEdit: the row was changed by a step that the counter did not follow.
+// afterEdit: the row was changed by a step that the counter did not follow. What was spent between the two readings of the
+// row is in the step, and what is on its way to it in the divergence: each at most what is usual.
 func afterEdit(f Facts) (finding, bool) {
 	if f.History == nil || f.History.edit.at == 0 {
 		return finding{}, false
@@ -160,8 +161,8 @@ func pinned(f Facts) (finding, bool) {
 	return nearlyPinned(f)
 }
 
-// nearlyPinned: others were settled beside that reservation, so that the counter stands near to the cap. What is no sum of
-// money but for a shrunk reservation, as the cap to the cent is, can be several copies of the row by chance: ask for those first.
+// nearlyPinned: others were settled beside that reservation, or it was for too little, so that the counter stands near to the
+// cap. Several copies of the row can come as near by chance, though hardly to the cent: they are asked for first.
 func nearlyPinned(f Facts) (finding, bool) {
 	if !f.PinnedFor.Known {
 		return finding{}, false
