@@ -457,6 +457,9 @@ func TestReleasesWithoutCountersHaveNone(t *testing.T) {
 		if elsewhere := x.Next.Outcome == Unknown && strings.Contains(x.Summary, "does not count in the Redis"); elsewhere != (release == "1.84.0") {
 			t.Errorf("%s: %s, next %+v", release, x.Summary, x.Next)
 		}
+		if keeps := strings.Contains(x.Fleet[0].Releases, "counts in Redis"); keeps != (release == "1.84.0") {
+			t.Errorf("%s: releases %q", release, x.Fleet[0].Releases)
+		}
 		if len(x.Problems) != 1 || !strings.Contains(x.Problems[0], want) || !slices.Equal(x.FleetCauses, []budget.FleetCause{budget.NoSharedCounters}) {
 			t.Errorf("%s: %q, %v", release, x.Problems, x.FleetCauses)
 		}

@@ -111,6 +111,7 @@ func (s subject) noSharedCounters() Fleet {
 	}
 	if !s.release().Rules.Counters {
 		f.Text = "Spend rose and no counter showed it: this release keeps none."
+		f.Releases = "all before 1.83.3"
 		return f
 	}
 	f.Look = append(s.redis("keyspace", "INFO"), s.curl("GET", s.whereItCounts(), nil))
