@@ -192,7 +192,7 @@ func writeTable(w io.Writer, c checked, of standings) error {
 // nameOf is the alias by which explain finds an entity, or its id where the alias is not its own, or is none that can be typed.
 func nameOf(e *budget.Entity, s *budget.Snapshot) string {
 	alias := e.Names.Alias
-	if alias == "" || explain.Clean(alias) != alias || isCredential(alias) {
+	if alias == "" || explain.Clean(alias) != alias || budget.HoldsRawKey(alias) {
 		return e.ID.Value
 	}
 	if found, _ := find(s, alias); len(found) != 1 {

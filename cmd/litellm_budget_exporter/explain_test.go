@@ -160,6 +160,12 @@ func TestExplainLockedKey(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a header on standard input", func(t *testing.T) {
+		_, stderr := d.execute(t, "Bearer "+d.raw+"\n", 2, "explain", "-", config)
+		if !strings.Contains(stderr, "give the key alone") || strings.Contains(stderr, d.raw) {
+			t.Error(stderr)
+		}
+	})
 	t.Run("its team", func(t *testing.T) {
 		if stdout := d.run(t, 0, "explain", "Storefront", config); !strings.Contains(stdout, "team Storefront (team-storefront)") {
 			t.Errorf("%s", stdout)
@@ -181,6 +187,7 @@ func TestExplainRefuses(t *testing.T) {
 	}{
 		"a raw key":            {[]string{"explain", d.raw, config}, "a raw sk-… key is a credential"},
 		"a raw key as a flag":  {[]string{"explain", "--record=" + d.raw, config}, "a raw sk-… key is a credential"},
+		"a raw key's header":   {[]string{"explain", "Bearer " + d.raw, config}, "a raw sk-… key is a credential"},
 		"a raw key too many":   {[]string{"explain", "twin", d.raw, config}, "a raw sk-… key is a credential"},
 		"nothing":              {[]string{"explain", config}, "which key or team?"},
 		"nothing to read":      {[]string{"explain", "-", config}, "there is no id, alias or key on standard input"},

@@ -73,7 +73,7 @@ func (p *explainPage) answer(entity string) (status int, x *explain.Explanation,
 	switch {
 	case entity == "":
 		return http.StatusBadRequest, nil, &explainError{Error: "which key or team? explain?id=… takes a key's SHA-256 or alias, or a team's id or alias"}
-	case budget.IsRawKey(entity):
+	case budget.HoldsRawKey(entity):
 		return http.StatusBadRequest, nil, &explainError{Error: credentialGiven}
 	}
 	s := p.snapshot()

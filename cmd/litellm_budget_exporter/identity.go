@@ -15,12 +15,6 @@ import (
 const credentialGiven = "a raw sk-… key is a credential and does not belong on a command line or in a URL, where others can read it: " +
 	"give the key's SHA-256 or its alias, or \"explain -\" and the key on standard input, where it is hashed"
 
-// isCredential says that a word is a raw key, also as the value of a flag.
-func isCredential(word string) bool {
-	_, value, _ := strings.Cut(word, "=")
-	return budget.IsRawKey(word) || budget.IsRawKey(value)
-}
-
 // canonical is a name as it is looked for: the SHA-256 of a key in lower case, as LiteLLM has it, anything else as it is.
 func canonical(name string) string {
 	if budget.IsKeyHash(strings.ToLower(name)) {
@@ -44,6 +38,8 @@ func readName(stdin io.Reader) (string, error) {
 		return "", errors.New("there is no id, alias or key on standard input")
 	case budget.IsRawKey(name):
 		return budget.HashKey(name), nil
+	case budget.HoldsRawKey(name):
+		return "", errors.New("there is more than a raw key on standard input: give the key alone, from its sk- on")
 	}
 	return canonical(name), nil
 }

@@ -17,6 +17,8 @@ import (
 	promslogflag "github.com/prometheus/common/promslog/flag"
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
+
+	"litellm_budget_exporter/collector/budget"
 )
 
 const (
@@ -55,7 +57,7 @@ type program struct {
 func run(ctx context.Context, args []string, env func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
 	p := program{env: env, stdin: stdin, stdout: stdout, stderr: stderr}
 	logging := promslog.Config{Writer: stderr}
-	if slices.ContainsFunc(args, isCredential) { // before anything can repeat it
+	if slices.ContainsFunc(args, budget.HoldsRawKey) { // before anything can repeat it
 		fmt.Fprintf(stderr, "%s: error: %s\n", name, credentialGiven)
 		return exitUsage
 	}

@@ -10,6 +10,12 @@ import (
 // IsRawKey says that a text is a virtual key itself, a credential, and not the hash that is its identity.
 func IsRawKey(text string) bool { return strings.HasPrefix(strings.TrimSpace(text), "sk-") }
 
+var heldKey = regexp.MustCompile(`(?:^|[\s"'=:])sk-`)
+
+// HoldsRawKey says that a text is or holds what can be a virtual key itself: "Bearer sk-…", "--id=sk-…". An id that has
+// the letters elsewhere, as team-sk-1, does not.
+func HoldsRawKey(text string) bool { return heldKey.MatchString(text) }
+
 var keyHash = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // IsKeyHash says that a text has the form of HashKey: 64 lower-case hex digits.

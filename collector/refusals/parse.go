@@ -88,9 +88,6 @@ func (r *Refusal) name(scope budget.Scope, id string) {
 	}
 }
 
-// rawKey is a virtual key, wherever in a text it stands.
-var rawKey = regexp.MustCompile(`(?:^|\W)sk-`)
-
 // setID takes what LiteLLM named as the entity. Of a key only its hash is taken, for it can be named by its alias; a
 // reservation names a key's window by "<hash>:<duration>".
 func (r *Refusal) setID(id string) {
@@ -100,8 +97,8 @@ func (r *Refusal) setID(id string) {
 		}
 		id = hashOrNone(id)
 	}
-	if rawKey.MatchString(id) {
-		id = "" // no id looks like a raw key, and clients choose some of them
+	if budget.HoldsRawKey(id) {
+		id = "" // clients choose some of them
 	}
 	r.ID = id
 }

@@ -249,7 +249,7 @@ func TestARawKeyInAnIDIsNotKept(t *testing.T) {
 			t.Errorf("%q: %+v, %v", named, r, ok)
 		}
 	}
-	if r, _ := Parse(Failure{Class: byBudget, Message: "Budget has been exceeded! Team=task-force Current cost: 2.0, Max budget: 1.0"}); r.ID != "task-force" {
+	if r, _ := Parse(Failure{Class: byBudget, Message: "Budget has been exceeded! Team=team-sk-1 Current cost: 2.0, Max budget: 1.0"}); r.ID != "team-sk-1" {
 		t.Errorf("an id that holds the letters of one: %+v", r)
 	}
 }
