@@ -83,14 +83,13 @@ func (h *History) Row(before, now *budget.Row, resetBefore, resetNow budget.Opti
 		h.moved = instantOf(now.ReadAt)
 	}
 	dateMoved := resetBefore.Known && resetNow.Known && resetNow.Value.After(resetBefore.Value)
-	switch {
-	case was > cent && (dateMoved || is <= nearZero*was):
+	if was > cent && (dateMoved || is <= farDown*was) {
 		h.reset = reset{instantOf(now.ReadAt), was, value(c), h.lowestSince(before.ReadAt, c)}
-	case is < was-cent:
+	}
+	switch {
+	case was > cent && (dateMoved || is <= nearZero*was): // no edit
+	case is < was-cent: // or a reset: which of the two shows by what the counter is ahead of the row
 		h.edit = step{instantOf(now.ReadAt), is - was, was, h.usualRise()}
-		if is <= farDown*was { // which of the two it is shows by what the counter is ahead of it
-			h.reset = reset{instantOf(now.ReadAt), was, value(c), h.lowestSince(before.ReadAt, c)}
-		}
 	case is > was+cent && is-was > farAbove*h.usualRise() && value(c) < is-cent && !h.lost(is, value(c), now.ReadAt):
 		h.edit = step{instantOf(now.ReadAt), is - was, was, h.usualRise()}
 	}

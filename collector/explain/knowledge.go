@@ -166,7 +166,7 @@ func (s subject) cause() *Cause {
 		Text: k.text(s, found), Releases: k.releases, Issues: append([]int{}, k.issues...),
 	}
 	affected := budget.Affected(s.release().Version, e.Cause)
-	if e.Cause == budget.Negative && (e.Reported.Value < 0) != s.rowsFallBelowZero() { // it is the other side that suffers
+	if e.Cause == budget.Negative && affected.Value && (e.Reported.Value < 0) != s.rowsFallBelowZero() { // it is the other side that suffers
 		affected = budget.Optional[bool]{}
 	}
 	if affected.Known {

@@ -340,16 +340,18 @@ func upgrade(to, better string) remedy {
 
 // guardedCounter is the upgrade of the releases in which a counter can go below 0.
 func guardedCounter(s subject, b *Budget) (Remedy, bool) {
-	r, older := upgrade("1.102.4", "the counter does not go below 0 (the row can: avoid 1.103.11 to 1.108.5 and 1.109.1)")(s, b)
+	r, older := upgrade(counterGuarded, "the counter does not go below 0 (the row can: avoid 1.103.11 to 1.108.5 and 1.109.1)")(s, b)
 	return r, older && !rowBelowZero(b)
 }
 
 func rowBelowZero(b *Budget) bool { return b.Reported != nil && *b.Reported < 0 }
 
-// rowsFallBelowZero says that the release is one of those in which a row can.
+// counterGuarded is the release from which on no counter goes below 0: what is negative in it or later is the row.
+const counterGuarded = "1.102.4"
+
+// rowsFallBelowZero says that the release is known to be one of those in which a row can.
 func (s subject) rowsFallBelowZero() bool {
-	release := s.release()
-	return release.AtLeast("1.103.11") && (release.OlderThan("1.108.6") || release.AtLeast("1.109.0") && release.OlderThan("1.109.2"))
+	return s.release().AtLeast(counterGuarded) && budget.Affected(s.release().Version, budget.Negative).Value
 }
 
 // guardedRow is the upgrade of the releases in which a row can go below 0: not to the newest that was read, which is one.
