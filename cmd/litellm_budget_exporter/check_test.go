@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"litellm_budget_exporter/collector/budget"
-	"litellm_budget_exporter/collector/explain"
 	"litellm_budget_exporter/collector/poller"
 )
 
@@ -30,9 +29,6 @@ func TestTheNameThatIsGivenIsUnderstood(t *testing.T) {
 				t.Errorf("%q is named %q, want %q", e.Names.Alias, nameOf(e, s), want)
 			}
 		}
-	}
-	if got := explain.Command("-n", ""); got != "litellm_budget_exporter explain -- -n" {
-		t.Error(got)
 	}
 }
 

@@ -147,43 +147,36 @@ func TestWatchOutlastsASuspicion(t *testing.T) {
 // TestWatchWritesAnExplanationForEveryChange has a program get no object twice that says the same.
 func TestWatchWritesAnExplanationForEveryChange(t *testing.T) {
 	d := deploy(t, "")
+	stdout, stderr := d.execute(t, "", 2, "explain", "x", "--watch", "--output=json", "--exporter="+goesAway(t, 2))
+	if n := strings.Count(stdout, `"summary":`); n != 1 || !strings.Contains(stderr, "410 Gone") {
+		t.Errorf("%d objects: %s\n%s", n, stderr, stdout)
+	}
+}
+
+// goesAway is the URL of an exporter that explains a lock so many times, always in the same words, and is gone then.
+func goesAway(t *testing.T, answers int) string {
+	t.Helper()
 	locked, err := os.ReadFile("testdata/explain/locked.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	asked := 0
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if asked++; asked > 2 {
+		if asked++; asked > answers {
 			http.Error(w, "gone", http.StatusGone)
 			return
 		}
 		_, _ = w.Write(locked)
 	}))
-	defer s.Close()
-	stdout, _ := d.execute(t, "", 2, "explain", "x", "--watch", "--output=json", "--exporter="+s.URL)
-	if n := strings.Count(stdout, `"summary":`); n != 1 || asked != 3 {
-		t.Errorf("%d objects after it was asked %d times:\n%s", n, asked, stdout)
-	}
+	t.Cleanup(s.Close)
+	return s.URL
 }
 
 // TestRecordingOutlivesTheExporter has the exporter go away while a key is followed: what was seen till then is kept.
 func TestRecordingOutlivesTheExporter(t *testing.T) {
 	d := deploy(t, "")
-	locked, err := os.ReadFile("testdata/explain/locked.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	asked := 0
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if asked++; asked > 1 {
-			http.Error(w, "gone", http.StatusGone)
-			return
-		}
-		_, _ = w.Write(locked)
-	}))
-	defer s.Close()
 	file := filepath.Join(t.TempDir(), "case.yml")
-	_, stderr := d.execute(t, "", 2, "explain", "x", "--watch", "--exporter="+s.URL, "--record="+file)
+	_, stderr := d.execute(t, "", 2, "explain", "x", "--watch", "--exporter="+goesAway(t, 1), "--record="+file)
 	if !strings.Contains(stderr, "410 Gone") {
 		t.Errorf("%s", stderr)
 	}

@@ -62,6 +62,11 @@ func (s *story) reads(c budget.Counter) *story {
 	return s
 }
 
+func (s *story) pinnedFor(d time.Duration) *story {
+	s.pinned = budget.Some(d)
+	return s
+}
+
 func (s *story) facts() Facts {
 	f := Facts{
 		Now: s.now, Release: budget.ReleaseOf(s.release), Scope: budget.Key, Reported: s.row.Spend.Value, Enforced: s.row.Spend.Value,
@@ -138,47 +143,19 @@ func TestClassify(t *testing.T) {
 		"onset unseen, the divergence grows":             {tell("1.84.0", 10, 30).reported(15, 11).counts(16, 34).reported(30, 12).counts(31, 38), budget.Unexplained},
 
 		// At the cap.
-		"copies next to it": {func() *story {
-			s := tell("1.84.0", 50.05, 50.05).cold(15).counts(30, 100.1).counts(45, 100.1)
-			s.pinned = budget.Some(15 * time.Second)
-			return s
-		}(), budget.ReseedMultiple},
-		"copies at it to the cent": {func() *story {
-			s := tell("1.84.0", 50, 50).cold(15).counts(30, 100).counts(45, 100)
-			s.pinned = budget.Some(15 * time.Second)
-			return s
-		}(), budget.PinnedAtCap},
-		"nearly at it, and no copies": {func() *story {
-			s := tell("1.84.0", 60, 60).cold(15).counts(30, 100.1).counts(45, 100.1)
-			s.pinned = budget.Some(15 * time.Second)
-			return s
-		}(), budget.PinnedAtCap},
-		"pinned for a minute": {func() *story {
-			s := tell("1.84.0", 60, 60).cold(15).counts(30, 100)
-			s.pinned = budget.Some(time.Minute)
-			return s
-		}(), budget.PinnedAtCap},
-		"pinned for longer than requests take": {func() *story {
-			s := tell("1.84.0", 60, 60).cold(15).counts(30, 100).counts(700, 100)
-			s.pinned = budget.Some(11 * time.Minute)
-			return s
-		}(), budget.ReservationLeak},
-		"held by a request that renews its lease": {func() *story {
-			s := tell("1.104.0", 60, 60).cold(15).counts(30, 100).counts(700, 100)
-			s.pinned = budget.Some(11 * time.Minute)
-			return s
-		}(), budget.PinnedAtCap},
+		"copies next to it":                       {tell("1.84.0", 50.05, 50.05).cold(15).counts(30, 100.1).counts(45, 100.1).pinnedFor(15 * time.Second), budget.ReseedMultiple},
+		"copies at it to the cent":                {tell("1.84.0", 50, 50).cold(15).counts(30, 100).counts(45, 100).pinnedFor(15 * time.Second), budget.PinnedAtCap},
+		"nearly at it, and no copies":             {tell("1.84.0", 60, 60).cold(15).counts(30, 100.1).counts(45, 100.1).pinnedFor(15 * time.Second), budget.PinnedAtCap},
+		"pinned for a minute":                     {tell("1.84.0", 60, 60).cold(15).counts(30, 100).pinnedFor(time.Minute), budget.PinnedAtCap},
+		"pinned for longer than requests take":    {tell("1.84.0", 60, 60).cold(15).counts(30, 100).counts(700, 100).pinnedFor(11 * time.Minute), budget.ReservationLeak},
+		"held by a request that renews its lease": {tell("1.104.0", 60, 60).cold(15).counts(30, 100).counts(700, 100).pinnedFor(11 * time.Minute), budget.PinnedAtCap},
 		"a lease ran low": {func() *story {
 			s := tell("1.104.0", 60, 60).cold(15).counts(30, 100)
 			s.reads(budget.Counter{State: budget.CounterPresent, Value: 100, TTL: 20 * time.Second, ReadAt: at(690)}).counts(700, 100)
 			s.pinned = budget.Some(11 * time.Minute)
 			return s
 		}(), budget.ReservationLeak},
-		"pinned before there were reservations": {func() *story {
-			s := tell("1.83.14", 60, 60).cold(15).counts(30, 100)
-			s.pinned = budget.Some(time.Minute)
-			return s
-		}(), budget.Unexplained},
+		"pinned before there were reservations": {tell("1.83.14", 60, 60).cold(15).counts(30, 100).pinnedFor(time.Minute), budget.Unexplained},
 
 		// Climbs.
 		"reservations that are never settled": {tell("1.84.0", 3, 3).counts(15, 5.08).counts(30, 7.16).counts(45, 9.24).counts(110, 9.24), budget.ReservationLeak},

@@ -54,7 +54,7 @@ func TestQuote(t *testing.T) {
 	}
 }
 
-func TestExplainAgain(t *testing.T) {
+func TestCommand(t *testing.T) {
 	for id, want := range map[string]string{
 		"team-1":  "litellm_budget_exporter explain team-1 --watch",
 		"-team 1": "litellm_budget_exporter explain --watch -- '-team 1'",
@@ -62,5 +62,8 @@ func TestExplainAgain(t *testing.T) {
 		if got := Command(id, "--watch"); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
+	}
+	if got := Command("-n", ""); got != "litellm_budget_exporter explain -- -n" {
+		t.Errorf("without flags: %s", got)
 	}
 }
